@@ -1,0 +1,20 @@
+"""ddlite: dataset distillation (Wang, Zhu, Torralba, Efros 2018), small enough to read in an evening.
+
+Three nouns carry it: where training *starts*, the *goal* that the trained network should reach, and what is learned,
+the *distilled set*. `ddlite.show` (still pictures) and `ddlite.live` (the interactive panel) are imported by themselves.
+"""
+
+from ddlite import baselines, profiles
+from ddlite.data import Data, Split, from_arrays, load
+from ddlite.distill import Diverged, State, distill
+from ddlite.distilled import DistilledSet, manifest, shipped
+from ddlite.evaluate import Report, evaluate
+from ddlite.goals import Fit, accuracy
+from ddlite.networks import AlexCifarNet, LeNet, SmallLeNet, initialise
+from ddlite.starts import FixedStart
+from ddlite.unroll import loss_of, meta_gradient, outputs_of, train, weights_of
+
+__version__ = "0.1.0"
+__all__ = ["AlexCifarNet", "Data", "DistilledSet", "Diverged", "Fit", "FixedStart", "LeNet", "Report", "SmallLeNet", "Split",
+           "State", "accuracy", "baselines", "distill", "evaluate", "from_arrays", "initialise", "load", "loss_of", "manifest",
+           "meta_gradient", "outputs_of", "profiles", "shipped", "train", "weights_of"]

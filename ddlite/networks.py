@@ -1,0 +1,150 @@
+"""What is trained: small networks of the paper. Any other `nn.Module` works as well."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class LeNet(nn.Module):
+    """LeNet with ReLUs: two 5x5 convolutions, three linear layers (61,706 weights at 1x28x28).
+
+    Args:
+        shape: one picture's (channels, height, width); square, 14 pixels or more.
+        classes: how many outputs.
+
+    Takes images (N, channels, height, width), gives logits (N, classes).
+    Pictures under 32 pixels are padded by 2, as in the paper's code.
+
+    >>> sum(weight.numel() for weight in LeNet((1, 28, 28)).parameters())
+    61706
+    """
+
+    def __init__(self, shape=(1, 28, 28), classes=10):
+        super().__init__()
+        channels, height, width = shape
+        if height != width or height < 14:
+            raise ValueError(f"LeNet takes square pictures of 14 pixels or more, not {height}x{width}: "
+                             "resize them with ddlite.load(..., size=28).")
+        padding = 2 if height < 32 else 0
+        side = ((height + 2 * padding - 4) // 2 - 4) // 2
+        self.conv1 = nn.Conv2d(channels, 6, 5, padding=padding)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.linear1 = nn.Linear(16 * side * side, 120)
+        self.linear2 = nn.Linear(120, 84)
+        self.linear3 = nn.Linear(84, classes)
+
+    def forward(self, images):
+        # Pooling before the ReLU gives the same numbers as after it, with a quarter of the ReLUs.
+        hidden = F.relu(F.max_pool2d(self.conv1(images), 2))
+        hidden = F.relu(F.max_pool2d(self.conv2(hidden), 2)).flatten(1)
+        hidden = F.relu(self.linear1(hidden))
+        return self.linear3(F.relu(self.linear2(hidden)))
+
+
+class SmallLeNet(nn.Module):
+    """A smaller relative of LeNet, for the digits: two padded 5x5 convolutions, two linear layers (51,890 at 1x24x24).
+
+    Args:
+        shape: one picture's (channels, height, width); square, a multiple of 4 pixels.
+        classes: how many outputs.
+
+    Takes images (N, channels, height, width), gives logits (N, classes).
+
+    >>> sum(weight.numel() for weight in SmallLeNet().parameters())
+    51890
+    """
+
+    def __init__(self, shape=(1, 24, 24), classes=10):
+        super().__init__()
+        channels, height, width = shape
+        if height != width or height % 4:
+            raise ValueError(f"SmallLeNet takes square pictures of a multiple of 4 pixels, not {height}x{width}: "
+                             "resize them with ddlite.load(..., size=24).")
+        self.conv1 = nn.Conv2d(channels, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5, padding=2)
+        self.linear1 = nn.Linear(height * width, 84)  # 16 channels of a quarter of the side
+        self.linear2 = nn.Linear(84, classes)
+
+    def forward(self, images):
+        hidden = F.relu(F.max_pool2d(self.conv1(images), 2))
+        hidden = F.relu(F.max_pool2d(self.conv2(hidden), 2)).flatten(1)
+        return self.linear2(F.relu(self.linear1(hidden)))
+
+
+class AlexCifarNet(nn.Module):
+    """The paper's network for CIFAR-10: 1,756,426 weights at 3x32x32.
+
+    Args:
+        shape: one picture's (channels, height, width); 32x32.
+        classes: how many outputs.
+
+    Takes images (N, channels, 32, 32), gives logits (N, classes).
+
+    >>> sum(weight.numel() for weight in AlexCifarNet().parameters())
+    1756426
+    """
+
+    def __init__(self, shape=(3, 32, 32), classes=10):
+        super().__init__()
+        channels, height, width = shape
+        if (height, width) != (32, 32):
+            raise ValueError(f"AlexCifarNet takes pictures of 32x32 pixels, not {height}x{width}: "
+                             "resize them with ddlite.load(..., size=32).")
+        self.conv1 = nn.Conv2d(channels, 64, 5, padding=2)
+        self.conv2 = nn.Conv2d(64, 64, 5, padding=2)
+        self.linear1 = nn.Linear(4096, 384)
+        self.linear2 = nn.Linear(384, 192)
+        self.linear3 = nn.Linear(192, classes)
+        self.response = nn.LocalResponseNorm(4, alpha=0.001 / 9, beta=0.75, k=1)
+
+    def forward(self, images):
+        hidden = F.max_pool2d(F.relu(self.conv1(images)), 3, stride=2, padding=1)
+        hidden = F.relu(self.conv2(self.response(hidden)))
+        hidden = F.max_pool2d(self.response(hidden), 3, stride=2, padding=1).flatten(1)
+        hidden = F.relu(self.linear1(hidden))
+        return self.linear3(F.relu(self.linear2(hidden)))
+
+
+def initialise(network, seed):
+    """Draw all weights of a network afresh: Xavier normal with gain 1, biases 0 (the paper's law).
+
+    Args:
+        network: any `nn.Module` of convolutions, linear layers and group or layer norms; changed in place.
+        seed: an int; the same seed gives the same weights on every device.
+
+    Returns the same network. Raises ValueError if a layer has weights that this law does not cover.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, module in network.named_modules():
+        own = dict(module.named_parameters(recurse=False))
+        if isinstance(module, (nn.GroupNorm, nn.LayerNorm)):
+            module.reset_parameters()
+        elif own and getattr(module, "weight", None) is not None and module.weight.dim() >= 2:
+            fresh = nn.init.xavier_normal_(torch.empty(module.weight.shape), generator=generator)
+            with torch.no_grad():
+                module.weight.copy_(fresh)
+                if own.get("bias") is not None:
+                    module.bias.zero_()
+        elif own:
+            raise ValueError(f"Xavier normal has no rule for layer {name!r} ({type(module).__name__}): "
+                             "initialise this network yourself and pass it as it is.")
+    return network
+
+
+def check(network):
+    """Refuse a network that gradient descent cannot be unrolled through.
+
+    Raises ValueError for BatchNorm (its running statistics are changed behind the gradient's back),
+    for active dropout (its noise changes between two calls), and for a network without weights.
+    Returns the network.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            raise ValueError(f"Layer {name!r} is a {type(module).__name__}: its running statistics are no part of "
+                             "the gradient. Use nn.GroupNorm, or no norm.")
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0:
+            raise ValueError(f"Layer {name!r} drops out at random, so two calls differ. "
+                             "Call network.eval() first, or leave the dropout out.")
+    if not any(True for _ in network.parameters()):
+        raise ValueError("This network has no weights to train.")
+    return network

@@ -1,0 +1,138 @@
+"""Still pictures, each with a sentence that says what is to be seen."""
+
+import base64
+import io
+
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ddlite.data import grey_levels
+
+BLUE, ORANGE = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
+
+
+class Picture:
+    """A PNG with words for those who cannot see it; a notebook shows the picture, a terminal the words."""
+
+    def __init__(self, figure, words):
+        self.words = words
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=100, bbox_inches="tight")
+        self.png = file.getvalue()
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return ({"image/png": base64.b64encode(self.png).decode(), "text/plain": self.words},
+                {"image/png": {"alt": self.words}})
+
+    def __repr__(self):
+        return self.words
+
+
+def grey_range(dset):
+    """The grey levels that a picture of the set maps to black and white: 98 % of its pixels lie between them.
+
+    0 and 1 are the black and white of the data; learned images usually go far beyond.
+    """
+    levels = grey_levels(dset.images, dset.mean, dset.std).flatten()
+    levels = levels[:: max(1, len(levels) // 100_000)]  # enough of them
+    low, high = torch.quantile(levels, torch.tensor([0.01, 0.99], device=levels.device)).tolist()
+    return low, max(high, low + 1e-6)
+
+
+def tiles(dset, limits=None, zoom=3, gap=2):
+    """All images of a set side by side, a row for each batch, as a PIL image; black and white are `grey_range(dset)`."""
+    low, high = grey_range(dset) if limits is None else limits
+    levels = grey_levels(dset.images, dset.mean, dset.std).sub(low).div(high - low).clamp(0, 1)
+    pixels = (levels.permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)  # batches, n, H, W, C
+    batches, n, height, width, channels = pixels.shape
+    canvas = torch.full((batches * (height + gap) - gap, n * (width + gap) - gap, channels), 255, dtype=torch.uint8)
+    for row in range(batches):
+        for column in range(n):
+            y, x = row * (height + gap), column * (width + gap)
+            canvas[y:y + height, x:x + width] = pixels[row, column].cpu()
+    image = Image.fromarray(canvas.squeeze(2).numpy())
+    return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
+
+
+def images(dset, title=""):
+    """A `Picture` of a distilled set: a row for each batch, the label above each column."""
+    low, high = grey_range(dset)
+    width, rows = 10, dset.batches
+    figure = Figure(figsize=(width, 0.55 + rows * width / dset.images.shape[1]))
+    axes = figure.subplots(rows, dset.images.shape[1], squeeze=False)
+    for batch in range(rows):
+        labels = dset.labels[batch] if dset.labels.dim() == 2 else dset.labels[batch].argmax(-1)
+        levels = grey_levels(dset.images[batch], dset.mean, dset.std).clamp(low, high).sub(low).div(high - low)
+        for axis, level, label in zip(axes[batch], levels.cpu(), labels.tolist()):
+            axis.imshow(level.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=1)
+            axis.axis("off")
+            if batch == 0:
+                axis.set_title(dset.classes[label], fontsize=10)
+    words = f"black = grey level {low:.1f}, white = {high:.1f} (0 and 1 in the data)"
+    figure.text(0.5, 0.02, f"{title}: {words}" if title else words, ha="center", va="top", fontsize=9)
+    many = f"{dset.images.shape[0] * dset.images.shape[1]} images"
+    return Picture(figure, f"{title or 'A distilled set'}: {many}, labelled {', '.join(dset.classes)}; {words}.")
+
+
+def step_sizes(dset, title="Step sizes"):
+    """A `Picture` of a set's step sizes, one bar for each gradient step."""
+    figure = Figure(figsize=(max(4, 0.3 * len(dset.step_sizes) + 2), 2.2))
+    _draw_step_sizes(figure.subplots(), dset)
+    figure.suptitle(title, fontsize=10, y=1.02)
+    return Picture(figure, f"{title}: {', '.join(f'{size:.2g}' for size in dset.step_sizes.tolist())}.")
+
+
+def learning(state, losses, scores, title="Learning"):
+    """A `Picture` of a distillation: the images, the loss, the validation scores and the step sizes as they are now.
+
+    Args:
+        state: the last `State`.
+        losses, scores: lists of (outer step, value).
+    """
+    figure = Figure(figsize=(10, 1.3 + 2.2 + 10 * state.distilled.batches / state.distilled.images.shape[1]), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(state.distilled.batches, 2.6))
+    axis = top.subplots()
+    axis.imshow(tiles(state.distilled, zoom=1), cmap="gray", interpolation="nearest")
+    axis.axis("off")
+    left, middle, right = bottom.subplots(1, 3)
+    left.plot(*zip(*losses), color=BLUE, linewidth=1)
+    left.set(title="loss on real batches", xlabel="outer step", ylim=(0, None))
+    if scores:
+        middle.plot(*zip(*scores), color=ORANGE, marker=".", linewidth=1)
+    middle.set(title="validation score, %", xlabel="outer step", ylim=(0, 100))
+    _draw_step_sizes(right, state.distilled)
+    low, high = grey_range(state.distilled)
+    axis.set_title(f"outer step {state.outer_step} of {state.outer_steps}; black = grey level {low:.1f}, white = {high:.1f}",
+                   fontsize=10)
+    return Picture(figure, f"{title}: {sentence(state)}")
+
+
+def sentence(state):
+    """Where a distillation stands, in words."""
+    sizes = ", ".join(f"{size:.2g}" for size in state.distilled.step_sizes[:10].tolist())
+    more = ", ..." if len(state.distilled.step_sizes) > 10 else ""
+    return (f"outer step {state.outer_step} of {state.outer_steps}, loss {state.loss:.3f}, "
+            f"best validation score {state.best_score:.1f} %, step sizes {sizes}{more}.")
+
+
+def lines(curves, xlabel, ylabel, words, log=False):
+    """A `Picture` of curves: {name: list of (x, y)}. `words` say what is to be seen; `log` makes the x axis logarithmic."""
+    figure = Figure(figsize=(6, 3))
+    axis = figure.subplots()
+    for style, (name, points) in zip(("o-", "s--", "^:", "v-.", "D-", "x--"), curves.items()):
+        axis.plot(*zip(*points), style, markersize=4, linewidth=1.2, label=name)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    if log:
+        axis.set_xscale("log")
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, fontsize=9)
+    return Picture(figure, words)
+
+
+def _draw_step_sizes(axis, dset):
+    sizes = dset.step_sizes.tolist()
+    axis.bar(range(1, len(sizes) + 1), sizes, color=BLUE)
+    axis.set(title="step size", xlabel="gradient step", ylim=(0, None))
+    if len(sizes) <= 10:
+        axis.set_xticks(range(1, len(sizes) + 1))

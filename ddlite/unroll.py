@@ -1,0 +1,95 @@
+"""Training on a distilled set, and the exact gradient through it: tensors in, tensors out.
+
+This file is the paper. `train` is ordinary gradient descent, written so that PyTorch can differentiate
+*through* it: the new weights are a function of the images, labels and step sizes they were trained with.
+"""
+
+import torch
+from torch.func import functional_call
+from torch.nn import functional as F
+
+
+def weights_of(network):
+    """A network's weights as a list of tensors that a training can start from (copies, in `parameters()` order)."""
+    return [weight.detach().clone().requires_grad_() for weight in network.parameters()]
+
+
+def outputs_of(network):
+    """The network as a function of its weights.
+
+    Returns `outputs(weights, images)`: weights as from `weights_of`, images (N, C, H, W), logits (N, classes).
+    """
+    names = [name for name, _ in network.named_parameters()]
+
+    def outputs(weights, images):
+        return functional_call(network, dict(zip(names, weights, strict=True)), (images,))
+
+    return outputs
+
+
+def loss_of(network):
+    """The mean cross-entropy of a batch as a function of the network's weights.
+
+    Returns `loss(weights, images, labels)`, a scalar. Labels: (N,) class numbers, or (N, classes) distributions.
+    """
+    outputs = outputs_of(network)
+
+    def loss(weights, images, labels):
+        return F.cross_entropy(outputs(weights, images), labels)
+
+    return loss
+
+
+def train(loss, weights, gradient_steps, create_graph=True):
+    """Gradient descent on a distilled set: one batch and one step size per step (eq. 2 of the paper).
+
+    Args:
+        loss: `loss(weights, images, labels)`, a scalar tensor.
+        weights: a list of tensors that require a gradient.
+        gradient_steps: (images, labels, step_size) of each step, in order.
+        create_graph: keep the graph of every step, so that a gradient can flow back through the training.
+            Memory then grows with the number of steps.
+
+    Returns the new weights, a list. The weights given are left as they were.
+
+    One step on the loss (w * x - y)**2, from w = 1, with x = 2, y = 1 and step size 0.1: the gradient is
+    2 * 2 * (2 - 1) = 4, the new weight 1 - 0.1 * 4 = 0.6. Its derivative with respect to the step size is -4:
+
+    >>> w, x, y, step_size = (torch.tensor(value, requires_grad=True) for value in (1.0, 2.0, 1.0, 0.1))
+    >>> squared = lambda weights, x, y: (weights[0] * x - y) ** 2
+    >>> [new_w] = train(squared, [w], [(x, y, step_size)])
+    >>> round(new_w.item(), 4), round(torch.autograd.grad(new_w, step_size)[0].item(), 4)
+    (0.6, -4.0)
+    """
+    for images, labels, step_size in gradient_steps:
+        gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=create_graph)
+        weights = [w - step_size * g for w, g in zip(weights, gradients)]
+        if not create_graph:
+            weights = [w.detach().requires_grad_() for w in weights]
+    return weights
+
+
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    """The gradient of the goal's loss after training, with respect to all that the training was done with.
+
+    This is the plain version: PyTorch remembers the whole training and differentiates through it.
+
+    Args:
+        loss: `loss(weights, images, labels)`, what each gradient step descends (see `loss_of`).
+        goal_loss: `goal_loss(weights)`, a scalar: how badly the trained network does what it should.
+        weights: where training starts, as from `weights_of`.
+        images: (batches, n, C, H, W).
+        labels: (batches, n) class numbers, or (batches, n, classes) distributions.
+        step_sizes: (batches * passes,); step t uses batch t mod batches.
+
+    Returns the goal's loss (a scalar tensor) and its gradients for images, labels (None for class numbers)
+    and step sizes, shaped like these.
+    """
+    soft = labels.is_floating_point()
+    learned = [tensor.detach().requires_grad_() for tensor in ((images, step_sizes, labels) if soft else (images, step_sizes))]
+    images, step_sizes = learned[:2]
+    labels = learned[2] if soft else labels
+    gradient_steps = [(images[t % len(images)], labels[t % len(images)], step_size) for t, step_size in enumerate(step_sizes)]
+    value = goal_loss(train(loss, weights, gradient_steps))
+    gradients = torch.autograd.grad(value, learned)
+    return value.detach(), gradients[0], gradients[2] if soft else None, gradients[1]

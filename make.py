@@ -1,0 +1,86 @@
+"""Set-up and the project's commands, in plain Python (3.11 or later), with or without make.
+
+    python make.py demo        set up, run notebook 01 in the quick profile, write it as HTML under build/
+    python make.py test        set up, run all tests
+    python make.py lab         set up, open JupyterLab on the notebooks
+    python make.py notebooks   run all notebooks in the quick profile and store their outputs
+    python make.py links       print the Binder, Colab and nbgitpuller links
+    python make.py setup       set up only: a virtual environment in .venv
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENV = HERE / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def setup():
+    """Make .venv with ddlite and all that notebooks and tests need; nothing is done when it is already so."""
+    if sys.version_info < (3, 11):  # noqa: UP036 (this very file must say so, not fail)
+        sys.exit(f"ddlite needs Python 3.11 or later; this is {sys.version.split()[0]}.")
+    stamp, wanted = VENV / "ddlite-setup", hashlib.sha256((HERE / "pyproject.toml").read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    print("Setting up .venv (the first time minutes and some GB, most of it PyTorch) ...", flush=True)
+    venv.create(VENV, with_pip=True)
+    run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
+    run("-m", "uv", "pip", "install", "--python", PYTHON, "--editable", f"{HERE}[notebooks,test]")
+    stamp.write_text(wanted)
+
+
+def demo():
+    setup()
+    run("notebooks/execute.py", "demo")
+
+
+def test():
+    setup()
+    run("-m", "pytest", *sys.argv[2:])
+
+
+def lab():
+    setup()
+    run("-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", "notebooks")
+
+
+def notebooks():
+    setup()
+    run("notebooks/execute.py", "store")
+
+
+def links():
+    """The links are made from one value in pyproject.toml: tool.ddlite.repository."""
+    import tomllib
+
+    address = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ddlite"]["repository"].rstrip("/")
+    if not address.startswith("https://github.com/"):
+        sys.exit('Set repository = "https://github.com/OWNER/NAME" under [tool.ddlite] in pyproject.toml first.')
+    name = address.removeprefix("https://github.com/")
+    first = "notebooks/01_fixed_initialization.ipynb"
+    print(f"Binder       https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{first}")
+    print(f"Colab        https://colab.research.google.com/github/{name}/blob/main/{first}")
+    print("nbgitpuller  https://YOUR-HUB/hub/user-redirect/git-pull?repo="
+          f"{address}&branch=main&urlpath=lab/tree/{name.split('/')[1]}/{first}")
+
+
+def run(*arguments):
+    """Run .venv's Python here; a failure ends this program with the same status."""
+    try:
+        status = subprocess.run([PYTHON, *map(str, arguments)], cwd=HERE, check=False).returncode
+    except KeyboardInterrupt:
+        status = 130
+    if status:
+        sys.exit(status)
+
+
+if __name__ == "__main__":
+    commands = {command.__name__: command for command in (setup, demo, test, lab, notebooks, links)}
+    if len(sys.argv) < 2 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    commands[sys.argv[1]]()
