@@ -59,7 +59,7 @@ def distill(options):
     best = max(runs, key=lambda run: run["validation"])
     chosen = dd.DistilledSet.load(options.output.with_name(f"{options.output.name}-seed{best['seed']}.safetensors"))
     chosen.save(options.output.with_suffix(".safetensors"))
-    per_seed = [{key: run[key] for key in ("seed", "validation", "test", "before", "seconds")} for run in runs]
+    per_seed = [{key: run.get(key) for key in ("seed", "validation", "test", "before", "class_means", "seconds")} for run in runs]
     write_json(options.output.with_suffix(".json"), {
         "command": " ".join(["python -m ddlite", *sys.argv[1:]]), "commit": commit(), **best,
         "chosen": "the seed with the best validation accuracy", "seeds": per_seed})
@@ -82,7 +82,8 @@ def one_seed(settings, data, seed, path):
     [network] = start.networks()
     state.best.save(path, initial=network.parameters())
     report = dd.evaluate(state.best, [network], goal, data.test)
-    return {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "before": report.before,
+    means, _ = dd.baselines.with_best_step_size(dd.baselines.class_means(data, settings.batches, settings.passes), start, goal)
+    return {"seed": seed, "class_means": dd.evaluate(means, [network], goal, data.test).mean, "validation": round(state.best_score, 3), "test": report.mean, "before": report.before,
             "gradient_steps": report.gradient_steps, "step_sizes": [round(size, 4) for size in state.best.step_sizes.tolist()],
             "seconds": round(seconds, 1), "machine": machine()}
 

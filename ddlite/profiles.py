@@ -33,7 +33,7 @@ class Settings:
 
 
 FIXED = {
-    "quick": Settings("digits", networks.SmallLeNet, outer_steps=500, passes=5, learning_rate=0.1, batch_size=128,
+    "quick": Settings("digits", networks.SmallLeNet, outer_steps=700, learning_rate=0.1, batch_size=128,
                       validate_every=25),
     "laptop": Settings("mnist", networks.LeNet, outer_steps=5000),
     "full": Settings("mnist", networks.LeNet, outer_steps=20_000),

@@ -59,7 +59,7 @@ def images(dset, title=""):
     """A `Picture` of a distilled set: a row for each batch, the label above each column."""
     low, high = grey_range(dset)
     width, rows = 10, dset.batches
-    figure = Figure(figsize=(width, 0.55 + rows * width / dset.images.shape[1]))
+    figure = Figure(figsize=(width, 0.7 + rows * width / dset.images.shape[1]), layout="constrained")
     axes = figure.subplots(rows, dset.images.shape[1], squeeze=False)
     for batch in range(rows):
         labels = dset.labels[batch] if dset.labels.dim() == 2 else dset.labels[batch].argmax(-1)
@@ -70,7 +70,7 @@ def images(dset, title=""):
             if batch == 0:
                 axis.set_title(dset.classes[label], fontsize=10)
     words = f"black = grey level {low:.1f}, white = {high:.1f} (0 and 1 in the data)"
-    figure.text(0.5, 0.02, f"{title}: {words}" if title else words, ha="center", va="top", fontsize=9)
+    figure.supxlabel(f"{title}: {words}" if title else words, fontsize=9)
     many = f"{dset.images.shape[0] * dset.images.shape[1]} images"
     return Picture(figure, f"{title or 'A distilled set'}: {many}, labelled {', '.join(dset.classes)}; {words}.")
 

@@ -1,0 +1,93 @@
+"""Run notebooks from the first cell to the last, and keep what they show.
+
+    python notebooks/execute.py demo     run notebook 01 in the quick profile, write build/01_fixed_initialization.html
+    python notebooks/execute.py store    run all notebooks in the quick profile, store their outputs in place
+    python notebooks/execute.py laptop   run all notebooks in the laptop profile, write them as HTML under build/
+"""
+
+import sys
+import time
+from html import escape
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbconvert import HTMLExporter
+
+from ddlite.files import write_bytes
+
+HERE = Path(__file__).resolve().parent
+BUILD = HERE.parent / "build"
+NOTEBOOKS = sorted(HERE.glob("[0-9]*.ipynb"))
+STILL = {"image/png", "image/jpeg"}
+NO_WORDS = "No description has been provided for this image"  # what nbconvert writes where it knows no better
+
+
+def execute(path, output, **parameters):
+    """Run a notebook with papermill in a fresh kernel; returns the executed notebook, also written to `output`.
+
+    Raises ValueError for a parameter that the notebook does not have, papermill's error for a cell that fails.
+    """
+    unknown = set(parameters) - set(papermill.inspect_notebook(path))
+    if unknown:
+        raise ValueError(f"{path.name} has no parameter {', '.join(sorted(unknown))}.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return papermill.execute_notebook(path, output, parameters, kernel_name="python3", cwd=HERE,
+                                      progress_bar={"desc": path.stem, "disable": None})
+
+
+def tidy(notebook):
+    """Leave only what the cells show: no time stamps, no injected cell, no state of widgets that need a kernel."""
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    notebook.metadata = {"kernelspec": notebook.metadata.kernelspec, "language_info": {"name": "python"}}
+    for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
+        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cell.execution_count = number
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = number
+            if STILL & set(output.get("data", {})):
+                output.data.pop("application/vnd.jupyter.widget-view+json", None)
+    return notebook
+
+
+def write_html(notebook, path):
+    """An executed notebook as one HTML file that needs nothing else but MathJax for its formulas."""
+    html, _ = HTMLExporter(template_name="lab", log_level="ERROR").from_notebook_node(tidy(notebook))
+    for cell in notebook.cells:  # the template knows no alternative texts; the pictures come in the order of the cells
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                words = output.metadata.get("image/png", {}).get("alt", output.data.get("text/plain", ""))
+                html = html.replace(NO_WORDS, escape(words, quote=True), 1)
+    write_bytes(path, html.encode())
+
+
+def shown(notebook, tag):
+    """What the cells with a tag printed."""
+    return "".join(output.text for cell in notebook.cells if tag in cell.metadata.get("tags", [])
+                   for output in cell.get("outputs", []) if output.output_type == "stream" and output.name == "stdout")
+
+
+def demo():
+    began = time.monotonic()
+    notebook = execute(NOTEBOOKS[0], BUILD / NOTEBOOKS[0].name, profile="quick")
+    page = BUILD / f"{NOTEBOOKS[0].stem}.html"
+    write_html(notebook, page)
+    print(f"\n{shown(notebook, 'results')}\n{time.monotonic() - began:.0f} s. The whole notebook: {page.relative_to(HERE.parent)}")
+
+
+def store():
+    for path in NOTEBOOKS:
+        write_bytes(path, nbformat.writes(tidy(execute(path, BUILD / path.name, profile="quick"))).encode() + b"\n")
+
+
+def laptop():
+    for path in NOTEBOOKS:
+        write_html(execute(path, BUILD / f"laptop-{path.name}", profile="laptop"), BUILD / f"laptop-{path.stem}.html")
+
+
+if __name__ == "__main__":
+    commands = {"demo": demo, "store": store, "laptop": laptop}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    commands[sys.argv[1]]()

@@ -1,0 +1,56 @@
+"""What the tests share: small made-up data, and where real data lie."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ddlite as dd
+
+ROOT = Path(__file__).resolve().parent.parent
+torch.set_num_threads(1)
+
+
+def made_up(shape=(1, 28, 28), classes=10, n=120, name="made-up", **options):
+    """Noise around a picture of each class: easy to tell apart."""
+    random = np.random.default_rng(0)
+    pictures = random.random((classes, *shape))
+    labels = np.arange(n) % classes
+    images = (0.7 * pictures[labels] + 0.3 * random.random((n, *shape))).astype(np.float32)
+    return dd.from_arrays(images, labels, images[: n // 2], labels[: n // 2], name=name, **options)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return dd.load("digits")
+
+
+@pytest.fixture
+def tiny():
+    """8x8 pictures of three classes, and a network small enough for finite differences."""
+    return made_up((1, 8, 8), classes=3, n=60)
+
+
+@pytest.fixture
+def npz(tmp_path):
+    def write(shape=(28, 28), n=120, name="mine", **changes):
+        random = np.random.default_rng(0)
+        arrays = {"x_train": random.integers(0, 256, (n, *shape), dtype=np.uint8), "y_train": np.arange(n) % 10,
+                  "x_test": random.integers(0, 256, (50, *shape), dtype=np.uint8), "y_test": np.arange(50) % 10, **changes}
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        return tmp_path / f"{name}.npz"
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def real_root():
+    """The data root with the real MNIST and others; tests on it are skipped where it is absent, unless they must run."""
+    root = Path(os.environ.get("DDLITE_DATA", "does-not-exist"))
+    if (root / "MNIST/raw/train-images-idx3-ubyte").is_file():
+        return root
+    if os.environ.get("DDLITE_NEED_DATA"):
+        pytest.fail(f"DDLITE_NEED_DATA is set, but there is no MNIST under {root}")
+    pytest.skip("no real data: set DDLITE_DATA to a folder that has MNIST")
