@@ -40,8 +40,8 @@ class Diverged(ArithmeticError):
         self.state = state
 
 
-def distill(dset, start, goal, outer_steps, seed=0, learning_rate=0.05, batch_size=256, clip=0.5, average=0.998,
-            validate_every=100):
+def distill(dset, start, goal, outer_steps, seed=0, learning_rate=0.05, step_size_rate=0.4, decay=0.05, batch_size=256,
+            clip=0.5, average=0.998, validate_every=100):
     """Learn a distilled set by unrolled gradient descent.
 
     Args:
@@ -50,8 +50,12 @@ def distill(dset, start, goal, outer_steps, seed=0, learning_rate=0.05, batch_si
         goal: what the trained network should do, e.g. `Fit(data)`.
         outer_steps: updates of the distilled set.
         seed: of the real batches, drawn on the CPU.
-        learning_rate: of the outer optimiser (Adam, betas 0.5 and 0.999 as in the paper's code), for images, step sizes
-            and learned labels alike; it falls to 0 along half a cosine.
+        learning_rate: of the outer optimiser (Adam, betas 0.5 and 0.999 as in the paper's code), for images and
+            learned labels; it falls to 0 along half a cosine.
+        step_size_rate: step sizes learn at this multiple of the learning rate (the paper: 1). They are few, and the
+            training is more sensitive to them than to any pixel.
+        decay: of the pixels, as in AdamW (the paper: 0). Without it, the noise in the meta-gradient piles up in the images;
+            the larger they are, the less stable is the training on them.
         batch_size: real training images in each outer step.
         clip: the norm of the whole meta-gradient is cut down to this. Not in the paper; without it learning takes about
             ten times as long, because a few outer steps have gradients a thousand times larger than the rest.
@@ -65,20 +69,25 @@ def distill(dset, start, goal, outer_steps, seed=0, learning_rate=0.05, batch_si
     """
     if min(outer_steps, batch_size, validate_every) < 1:
         raise ValueError("outer_steps, batch_size and validate_every must be 1 or more.")
-    if not (learning_rate > 0 and clip > 0 and 0 <= average < 1):
-        raise ValueError("learning_rate and clip must be positive, and average at least 0 and less than 1.")
+    if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
+        raise ValueError("learning_rate, step_size_rate and clip must be positive, decay 0 or more, and average at least 0 "
+                         "and less than 1.")
     if tuple(dset.images.shape[2:]) != goal.data.shape or dset.classes != goal.data.classes:
         raise ValueError(f"The set has images {tuple(dset.images.shape[2:])} of {len(dset.classes)} classes, the goal's data "
                          f"{goal.data.shape} of {len(goal.data.classes)}: begin with DistilledSet.noise(data, ...).")
     dset.check_split(goal.data.train)
     dset = replace(dset, goal=goal.name, start=start.describe(), initial=None)
-    return _loop(dset, start, goal, outer_steps, seed, learning_rate, batch_size, clip, average, validate_every)
+    rates = {"images": learning_rate, "step sizes": learning_rate * step_size_rate, "labels": learning_rate}
+    return _loop(dset, start, goal, outer_steps, seed, rates, decay, batch_size, clip, average, validate_every)
 
 
-def _loop(dset, start, goal, outer_steps, seed, learning_rate, batch_size, clip, average, validate_every):
+def _loop(dset, start, goal, outer_steps, seed, rates, decay, batch_size, clip, average, validate_every):
     learned = _Learned(dset)
     mean_over_steps = [parameter.detach().clone() for parameter in learned.parameters]
-    adam = torch.optim.Adam(learned.parameters, lr=learning_rate, betas=(0.5, 0.999))
+    groups = [{"params": [parameter], "lr": rate, "weight_decay": decay if name == "images" else 0.0}
+              for (name, rate), parameter in zip(rates.items(), learned.parameters)]
+    adam = torch.optim.AdamW(groups, betas=(0.5, 0.999))
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, outer_steps)
     batches = torch.Generator().manual_seed(seed)
     best, best_score, state = dset, validate(dset, start, goal), None
 
@@ -94,8 +103,8 @@ def _loop(dset, start, goal, outer_steps, seed, learning_rate, batch_size, clip,
             raise Diverged(f"Distillation diverged at outer step {outer_step}: loss {loss:.3g}, norm of the meta-gradient "
                            f"{norm:.3g}, step sizes {sizes}. The last good set is in the exception's state.best. "
                            "Try a smaller learning_rate or a smaller initial step_size.", state)
-        adam.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * (outer_step - 1) / outer_steps)) / 2
         adam.step()
+        cosine.step()
 
         past = min(average, outer_step / (outer_step + 10))  # the first iterates are soon forgotten
         for mean, parameter in zip(mean_over_steps, learned.parameters):

@@ -54,7 +54,7 @@ def read_json(path):
 def save_tensors(path, tensors, metadata):
     """Write named tensors and a JSON-able dict in one safetensors file, atomically, with a checksum of both."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(metadata, sort_keys=True)
+    text = json.dumps(metadata)  # not sorted: the order of the weights counts
     write_bytes(path, save(tensors, {"ddlite": text, "checksum": _checksum(tensors, text)}))
 
 

@@ -1,0 +1,125 @@
+"""Notebook 01 in a real JupyterLab, by a real browser: run all, watch, pause, resume, move a slider."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from conftest import ROOT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab on localhost with a copy of the notebooks and settings of its own."""
+    if CHROMIUM is None:
+        if os.environ.get("DDLITE_NEED_BROWSER"):
+            pytest.fail("DDLITE_NEED_BROWSER is set, but there is no Chromium")
+        pytest.skip("no Chromium or Chrome on this machine")
+    home = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", home / "notebooks")
+    settings = home / "settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"),
+                   "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")}
+    log = open(home / "log", "w")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={port}",
+         "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True",
+         "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", f"--ServerApp.root_dir={home / 'notebooks'}"],
+        env=environment, stdout=log, stderr=log)
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, (home / "log").read_text()
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/lab/tree/01_fixed_initialization.ipynb"
+    finally:
+        server.terminate()
+        server.wait(30)
+        log.close()
+
+
+def until(condition, seconds=240):
+    """Wait for a condition, generously: machines are shared."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.2)
+    raise AssertionError("waited in vain")
+
+
+def test_notebook_01_in_jupyterlab(lab):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+        page.goto(lab)
+        until(lambda: page.evaluate(
+            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"))
+        page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+
+        def outer_step():
+            words = page.locator("p[role=status]", has_text="outer step").first
+            return int(re.search(r"outer step (\d+)", words.inner_text()).group(1)) if words.count() else 0
+
+        def picture():
+            return page.locator("img[alt^='The images as they are']").first.get_attribute("src")
+
+        def button(name):
+            return page.locator("button.widget-button", has_text=name).first
+
+        until(lambda: page.locator("img[alt^='The images as they are']").count())
+        early = picture()
+        until(lambda: picture() != early)  # the images change while it runs
+
+        button("Pause").click()
+        until(lambda: "paused" in page.locator("p[role=status]", has_text="outer step").first.inner_text())
+        paused, still = outer_step(), picture()
+        time.sleep(2)
+        assert outer_step() == paused and picture() == still
+        button("Start").click()
+        until(lambda: outer_step() > paused)
+        page.screenshot(path=ROOT / "build" / "jupyterlab-running.png")
+
+        def cells():
+            return page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].map(cell => ({
+                source: cell.sharedModel.getSource(), outputs: cell.type === 'code' ? cell.outputs.toJSON() : []}))""")
+
+        until(lambda: page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"), 400)
+        done = cells()
+        assert not any(output["output_type"] == "error" for cell in done for output in cell["outputs"])
+        panel = next(cell for cell in done if cell["source"] == "await panel.run()")
+        assert any("image/png" in output.get("data", {}) for output in panel["outputs"])
+
+        where = next(k for k, cell in enumerate(done) if cell["source"].startswith("live.Playground"))
+        page.evaluate("k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k, 'center')", where)
+        result = page.locator("p[role=status]", has_text="as learned").first
+        result.wait_for(timeout=60_000)
+        before = result.inner_text()
+        page.locator(".widget-slider .noUi-handle").first.focus()
+        for _ in range(3):
+            page.keyboard.press("PageUp")
+        until(lambda: result.inner_text() != before)
+        page.screenshot(path=ROOT / "build" / "jupyterlab-playground.png")
+        browser.close()

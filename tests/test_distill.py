@@ -1,0 +1,172 @@
+"""The outer loop: it learns, it is reproducible, it keeps the best, and it stops in words."""
+
+import dataclasses
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT, made_up
+
+import ddlite as dd
+from ddlite.__main__ import main
+
+
+def problem(seed=0, **noise):
+    data = made_up(n=240)
+    start, goal = dd.FixedStart(dd.initialise(dd.LeNet(), seed)), dd.Fit(data)
+    return dd.DistilledSet.noise(data, **{"step_size": 0.1, "passes": 2, "seed": seed, **noise}), start, goal
+
+
+def test_it_learns_what_it_says(digits):
+    """Quick settings cut to a tenth: far above guessing, and the report agrees with training by hand."""
+    settings = dd.profiles.fixed("quick", outer_steps=70)
+    start, goal = dd.FixedStart(dd.initialise(dd.SmallLeNet(digits.shape), 0)), dd.Fit(digits)
+    *_, state = dd.distill(settings.noise(digits, 0), start, goal, seed=0, **settings.outer())
+    report = dd.evaluate(state.best, start.networks(), goal, digits.test)
+    assert report.mean > 50 and report.before < 25 and report.std is None and len(report.scores[0]) == 4
+    [network] = start.networks()
+    assert dd.accuracy(state.best.train(network), digits.test) == report.mean
+
+
+def test_same_seed_same_set_other_seed_other_set():
+    sets = [list(dd.distill(*problem(), outer_steps=3, seed=seed))[-1].distilled for seed in (0, 0, 1)]
+    assert torch.equal(sets[0].images, sets[1].images) and not torch.equal(sets[0].images, sets[2].images)
+
+
+def test_the_input_is_left_as_it_was():
+    dset, start, goal = problem()
+    before = dset.images.clone()
+    list(dd.distill(dset, start, goal, outer_steps=2))
+    assert torch.equal(dset.images, before) and dset.start is None
+
+
+def test_states_of_the_past_stay_as_they_were():
+    states = list(dd.distill(*problem(), outer_steps=4, validate_every=2))
+    assert [s.outer_step for s in states] == [1, 2, 3, 4] and [s.score is None for s in states] == [True, False, True, False]
+    assert not torch.equal(states[0].distilled.images, states[3].distilled.images)
+
+
+def test_best_is_the_best_validation_score():
+    dset, start, goal = problem()
+    states = list(dd.distill(dset, start, goal, outer_steps=30, validate_every=3))
+    scores = [s.score for s in states if s.score is not None]
+    assert states[-1].best_score >= max(scores)
+    [network] = start.networks()
+    assert dd.accuracy(states[-1].best.train(network), goal.data.validation) == states[-1].best_score
+
+
+def test_learned_labels_stay_distributions_and_move():
+    dset, start, goal = problem(learn_labels=True)
+    *_, state = dd.distill(dset, start, goal, outer_steps=5)
+    labels = state.distilled.labels
+    torch.testing.assert_close(labels.sum(-1), torch.ones(1, 10))
+    assert labels.min() >= 0 and (labels - dset.labels).abs().max() > 1e-3
+
+
+def test_step_sizes_stay_positive():
+    *_, state = dd.distill(*problem(step_size=0.001), outer_steps=10, learning_rate=1.0)
+    assert state.distilled.step_sizes.min() > 0
+
+
+def test_divergence_is_told_and_the_best_is_kept():
+    dset, start, goal = problem()
+    states = []
+    with pytest.raises(dd.Diverged, match=r"outer step \d+: loss .* step sizes .*smaller learning_rate") as caught:
+        for state in dd.distill(dset, start, goal, outer_steps=50, learning_rate=1e6, validate_every=1):
+            states.append(state)
+    assert caught.value.state is states[-1]
+    assert torch.isfinite(caught.value.state.best.images).all() and torch.isfinite(caught.value.state.best.step_sizes).all()
+
+
+@pytest.mark.parametrize("change", [{"outer_steps": 0}, {"batch_size": 0}, {"learning_rate": 0}, {"average": 1}, {"clip": -1}])
+def test_impossible_settings(change):
+    with pytest.raises(ValueError, match="must be"):
+        dd.distill(*problem(), **{"outer_steps": 1, **change})
+
+
+def test_a_set_for_other_data_is_refused_at_once():
+    dset, start, _ = problem()
+    with pytest.raises(ValueError, match="begin with DistilledSet.noise"):
+        dd.distill(dset, start, dd.Fit(made_up((3, 32, 32))), outer_steps=1)
+
+
+def test_a_generator_computes_only_when_asked():
+    states = dd.distill(*problem(), outer_steps=10**9)
+    assert inspect.isgenerator(states) and next(states).outer_step == 1
+    states.close()
+
+
+def test_alexcifarnet_with_ten_batches():
+    """The CIFAR-10 code path, on made-up pictures: 100 images, 10 x 3 steps, fixed start."""
+    data = made_up((3, 32, 32))
+    settings = dd.profiles.fixed("full-cifar10", batch_size=16, outer_steps=1)
+    start = dd.FixedStart(dd.initialise(dd.AlexCifarNet(), 0))
+    [state] = dd.distill(settings.noise(data, 0), start, dd.Fit(data), **settings.outer())
+    assert state.distilled.images.shape == (10, 10, 3, 32, 32) and len(state.distilled.step_sizes) == 30
+
+
+def test_cifar10_jpeg_path(real_root):
+    data = dd.load("cifar10.npz", root=real_root)
+    settings = dd.profiles.fixed("full-cifar10", batch_size=64, outer_steps=2)
+    start = dd.FixedStart(dd.initialise(dd.AlexCifarNet(), 0))
+    noise = settings.noise(data, 0)
+    *_, state = dd.distill(noise, start, dd.Fit(data), **{**settings.outer(), "validate_every": 2})
+    assert state.distilled.data == "cifar10-jpeg" and (state.distilled.images - noise.images).abs().max() > 1e-3
+
+
+def test_class_means_and_real_images(digits):
+    means, real = dd.baselines.class_means(digits, batches=2), dd.baselines.real_images(digits, 2, batches=3, seed=1)
+    ones = digits.train.images[digits.train.labels == 1]
+    torch.testing.assert_close(means.images[1, 1], ones.mean(0))
+    assert real.images.shape == (3, 20, 1, 24, 24) and len(real.images.flatten(0, 1).flatten(1).unique(dim=0)) == 60
+    rows = digits.train.images.flatten(1)
+    for image, label in zip(real.images[2], real.labels[2], strict=True):
+        where = (rows == image.flatten()).all(1).nonzero()
+        assert digits.train.labels[where[0, 0]] == label
+    with pytest.raises(ValueError, match="training images"):
+        dd.baselines.real_images(digits, 1000)
+
+
+def test_the_best_step_size_is_chosen_on_validation_images():
+    dset, start, goal = problem()
+    chosen, scores = dd.baselines.with_best_step_size(dd.baselines.class_means(goal.data, passes=2), start, goal, (0.01, 0.1, 1))
+    best = max(scores, key=scores.get)
+    assert chosen.step_sizes.tolist() == pytest.approx([best, best])
+    blind = dataclasses.replace(goal.data, test=None)  # nothing but the validation images is looked at
+    assert dd.baselines.with_best_step_size(chosen, start, dd.Fit(blind), (0.01, 0.1, 1))[1] == scores
+
+
+def test_profiles_refuse_what_they_do_not_know():
+    with pytest.raises(ValueError, match="Known: quick, laptop, full"):
+        dd.profiles.fixed("fast")
+    with pytest.raises(ValueError, match="Known: data, network, outer_steps"):
+        dd.profiles.fixed("quick", steps=3)
+
+
+def test_command_line(tmp_path, capsys):
+    arguments = ["distill", "--outer-steps", "3", "--seeds", "0", "1", "--output", str(tmp_path / "out")]
+    main(arguments)
+    first = capsys.readouterr().out
+    about = json.loads((tmp_path / "out.json").read_text())
+    assert len(about["seeds"]) == 2 and about["configuration"]["outer_steps"] == 3
+    assert dd.DistilledSet.load(tmp_path / "out.safetensors").initial is not None
+    written = (tmp_path / "out-seed1.safetensors").stat().st_mtime_ns
+    main(arguments)  # finished seeds are not computed again
+    assert capsys.readouterr().out == first and (tmp_path / "out-seed1.safetensors").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("wrong, words", [(["--profil", "quick"], "--profil"), (["--profile", "fast"], "full-cifar10"),
+                                          (["--device", "cuda:77"], "use device='cpu'")])
+def test_command_line_refuses(tmp_path, wrong, words):
+    out = subprocess.run([sys.executable, "-m", "ddlite", "distill", "--output", tmp_path / "x", *wrong], cwd=ROOT,
+                         capture_output=True, text=True, check=False)
+    assert out.returncode != 0 and words in out.stderr and "Traceback" not in out.stderr
+
+
+def test_import_is_light():
+    script = "import sys, ddlite; print([m for m in ('ipywidgets', 'matplotlib', 'IPython') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,207 @@
+"""The distilled set as one artefact: it applies itself, survives a file, and refuses what it was not made for."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT, made_up
+from torch import nn
+
+import ddlite as dd
+from ddlite import files
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """A quickly learned set for one LeNet on made-up pictures, with its start, goal and data."""
+    data = made_up(n=240)
+    start, goal = dd.FixedStart(dd.initialise(dd.LeNet(), 1)), dd.Fit(data)
+    noise = dd.DistilledSet.noise(data, passes=2, step_size=0.1)
+    *_, state = dd.distill(noise, start, goal, outer_steps=5, validate_every=5)
+    return state.distilled, start, goal, data
+
+
+def save(dset, path, start):
+    [network] = start.networks()
+    dset.save(path, initial=network.parameters())
+
+
+def test_a_file_is_all_that_is_needed(learned, tmp_path):
+    """Another process, without the start: the same accuracy to the last image."""
+    dset, start, goal, data = learned
+    save(dset, tmp_path / "set.safetensors", start)
+    here = dd.evaluate(dset, start.networks(), goal, data.test).mean
+    script = ("import sys; sys.path.insert(0, 'tests'); import torch; from conftest import ROOT, made_up; import ddlite as dd\n"
+              f"network = dd.DistilledSet.load({str(tmp_path / 'set.safetensors')!r}).train(dd.LeNet())\n"
+              "print(dd.accuracy(network, made_up(n=240).test))")
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert out.returncode == 0, out.stderr
+    assert float(out.stdout) == here
+
+
+def test_save_and_load_keep_everything(learned, tmp_path):
+    dset, start, *_ = learned
+    save(dset, tmp_path / "set.safetensors", start)
+    back = dd.DistilledSet.load(tmp_path / "set.safetensors")
+    for name in ("images", "labels", "step_sizes"):
+        assert torch.equal(getattr(back, name), getattr(dset, name))
+    assert (back.data, back.classes, back.mean, back.std, back.goal, back.start) == (
+        dset.data, dset.classes, dset.mean, dset.std, "fit", dset.start)
+    back.save(tmp_path / "again.safetensors")  # what was loaded keeps its first weights
+    assert dd.DistilledSet.load(tmp_path / "again.safetensors").initial is not None
+
+
+def test_order_of_the_steps():
+    data = made_up((1, 8, 8), 3, 60)
+    dset = dd.DistilledSet.noise(data, batches=2, passes=2, images_per_class=4).with_step_sizes([0.4, 0.3, 0.2, 0.1])
+    steps = list(dset.gradient_steps())
+    assert [round(float(size), 1) for *_, size in steps] == [0.4, 0.3, 0.2, 0.1]
+    assert all(torch.equal(steps[t][0], dset.images[t % 2]) for t in range(4))
+    assert len(list(dset.gradient_steps(passes=1))) == 2 and dset.images.shape == (2, 12, 1, 8, 8)
+    assert dset.labels[0].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_training_leaves_the_network_alone(learned):
+    dset, start, *_ = learned
+    [network] = start.networks()
+    before = [weight.clone() for weight in network.parameters()]
+    trained = dset.train(network)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before, strict=True))
+    assert not torch.equal(next(trained.parameters()), before[0])
+    untouched = dset.train(network, passes=0)
+    assert all(torch.equal(a, b) for a, b in zip(untouched.parameters(), before, strict=True))
+
+
+def test_wrong_networks_are_refused(learned, tmp_path):
+    dset, start, goal, data = learned
+    with pytest.raises(ValueError, match="learned for one fixed LeNet"):
+        dset.train(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+    stranger = dd.initialise(dd.LeNet(), 77)
+    with pytest.raises(ValueError, match="other weights.*own_weights=True"):
+        dset.train(stranger)
+    with pytest.warns(UserWarning, match="little more than guessing"):
+        dset.train(stranger, own_weights=True)
+    save(dset, tmp_path / "set.safetensors", start)
+    carried = dd.DistilledSet.load(tmp_path / "set.safetensors").train(stranger)  # carries its own first weights
+    [network] = start.networks()
+    assert dd.accuracy(carried, data.test) == dd.accuracy(dset.train(network), data.test)
+
+
+@pytest.mark.parametrize("layer, words", [(nn.BatchNorm2d(3), "GroupNorm"), (nn.Dropout(0.5), "eval")])
+def test_layers_that_cannot_be_unrolled(layer, words):
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), layer, nn.Flatten(), nn.Linear(3 * 26 * 26, 10))
+    with pytest.raises(ValueError, match=words):
+        dd.FixedStart(network)
+    with pytest.raises(ValueError, match=words):
+        dd.DistilledSet.noise(made_up()).train(network)
+    if isinstance(layer, nn.Dropout):
+        dd.FixedStart(network.eval())
+
+
+def test_other_normalisation_is_refused(learned):
+    dset, start, goal, data = learned
+    other = made_up(n=240, mean=(0.0,), std=(1.0,))
+    with pytest.raises(ValueError, match="normalised with mean"):
+        dd.evaluate(dset, start.networks(), goal, other.test)
+    torch.testing.assert_close(dset.normalise(torch.full((1, 1, 2, 2), data.mean[0])), torch.zeros(1, 1, 2, 2))
+
+
+def test_truncated_and_tampered_files(learned, tmp_path):
+    dset, start, *_ = learned
+    path = tmp_path / "set.safetensors"
+    save(dset, path, start)
+    whole = path.read_bytes()
+    for length in (0, 7, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="truncated or no safetensors file"):
+            dd.DistilledSet.load(path)
+    path.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])
+    with pytest.raises(ValueError, match="was changed"):
+        dd.DistilledSet.load(path)
+    path.write_bytes(whole.replace(b"0.1", b"0.2", 1) if b"0.1" in whole[:3000] else whole.replace(b"fit", b"fat", 1))
+    with pytest.raises(ValueError, match="was changed"):
+        dd.DistilledSet.load(path)
+    with pytest.raises(FileNotFoundError):
+        dd.DistilledSet.load(tmp_path / "none.safetensors")
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    torch.save({"images": torch.zeros(1)}, tmp_path / "set.pt")
+    with pytest.raises(ValueError, match="no safetensors file"):
+        dd.DistilledSet.load(tmp_path / "set.pt")
+
+
+def test_a_newer_format_is_named(tmp_path):
+    files.save_tensors(tmp_path / "new.safetensors", {"step_sizes": torch.ones(1)}, {"format": 99})
+    with pytest.raises(ValueError, match="format 99"):
+        dd.DistilledSet.load(tmp_path / "new.safetensors")
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"labels": torch.zeros(1, 5, dtype=torch.long)}, "do not fit"),
+    ({"labels": torch.full((1, 30), 10)}, "class numbers in 0..9"),
+    ({"labels": torch.rand(1, 30, 10)}, "no distributions"),
+    ({"step_sizes": torch.ones(0)}, "step sizes"),
+    ({"step_sizes": torch.tensor([0.1, -0.1, 0.1])}, "negative"),
+    ({"images": torch.full((1, 30, 1, 28, 28), float("nan"))}, "NaN"),
+])
+def test_impossible_sets_are_refused(change, words):
+    from dataclasses import replace
+
+    good = dd.DistilledSet.noise(made_up(), images_per_class=3)
+    with pytest.raises(ValueError, match=words):
+        replace(good, **change)
+
+
+def test_a_write_that_fails_leaves_the_old_file(learned, tmp_path, monkeypatch):
+    dset, start, *_ = learned
+    path = tmp_path / "set.safetensors"
+    save(dset, path, start)
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="make room"):
+        dset.with_step_sizes(0.5).save(path)
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_folder_that_cannot_be_written_to(learned, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="was not written"):
+        learned[0].save(tmp_path / "file" / "set.safetensors")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX systems")
+def test_results_are_readable_like_other_files(learned, tmp_path):
+    learned[0].save(tmp_path / "set.safetensors")
+    (tmp_path / "plain").write_text("")
+    assert stat.S_IMODE((tmp_path / "set.safetensors").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_what_is_shipped_is_whole_and_has_a_manifest():
+    assert "mnist-fixed-10" in dd.shipped()
+    for name in dd.shipped():
+        dset, about = dd.DistilledSet.shipped(name), dd.manifest(name)
+        assert dset.initial is not None and len(dset.step_sizes) == about["gradient_steps"]
+        assert {"command", "commit", "configuration", "data_fingerprint", "machine", "seconds", "seeds"} <= set(about)
+        assert len(json.dumps(about)) < 10_000
+    for call in (dd.DistilledSet.shipped, dd.manifest):
+        with pytest.raises(ValueError, match="These do: .*mnist-fixed-10"):
+            call("mnist-fixed-11")
+
+
+def test_shipped_sets_reach_what_their_manifests_say(real_root):
+    data = dd.load("mnist", root=real_root)
+    for name in dd.shipped():
+        about = dd.manifest(name)
+        if dd.DistilledSet.shipped(name).data == "mnist":
+            assert about["data_fingerprint"] == data.fingerprint
+            network = dd.DistilledSet.shipped(name).train(dd.LeNet())
+            assert dd.accuracy(network, data.test) == pytest.approx(about["test"], abs=0.05)

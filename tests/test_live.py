@@ -1,0 +1,116 @@
+"""The panel: it shows what is, pauses, resumes, stops, costs little, and leaves a still picture."""
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+from conftest import made_up
+
+import ddlite as dd
+from ddlite import live, show
+
+
+def states(outer_steps=8, **options):
+    data = made_up(n=240)
+    start, goal = dd.FixedStart(dd.initialise(dd.LeNet(), 0)), dd.Fit(data)
+    return dd.distill(dd.DistilledSet.noise(data, passes=2, step_size=0.1), start, goal, outer_steps, validate_every=4, **options)
+
+
+def test_it_runs_to_the_end_and_leaves_a_picture():
+    panel = live.Panel(states(), "Ten images")
+    assert "image/png" not in panel._repr_mimebundle_()[0] and "Not begun" in panel._view.value
+    asyncio.run(panel.run())
+    data, metadata = panel._repr_mimebundle_()
+    assert panel.state.outer_step == 8 and len(panel.losses) == 8 and len(panel.scores) == 2
+    assert data["image/png"].startswith("iVBOR") and "outer step 8 of 8" in data["text/plain"]
+    assert metadata["image/png"]["alt"] == data["text/plain"] and "finished: outer step 8 of 8" in panel._view.value
+    assert "alt='The images" in panel._view.value and panel._start.disabled and panel._pause.disabled
+
+
+def test_pause_resume_and_stop_by_button():
+    async def session():
+        panel = live.Panel(states(1000), every=0)
+        running = asyncio.ensure_future(panel.run())
+        while panel.state is None or panel.state.outer_step < 2:
+            await asyncio.sleep(0)
+        panel._pause.click()
+        await asyncio.sleep(0.2)
+        paused = panel.state.outer_step
+        await asyncio.sleep(0.3)
+        assert panel.state.outer_step == paused and "paused" in panel._view.value and not panel._start.disabled
+        panel._start.click()
+        while panel.state.outer_step < paused + 2:
+            await asyncio.sleep(0)
+        panel._stop.click()
+        await running
+        stopped = panel.state.outer_step
+        panel._start.click()  # goes on behind the cell
+        while panel.state.outer_step < stopped + 2:
+            await asyncio.sleep(0)
+        panel._stop.click()
+        await asyncio.sleep(0.1)
+        return panel
+
+    assert "stopped" in asyncio.run(session())._view.value
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")
+def test_interrupt_pauses_and_running_again_resumes():
+    panel = live.Panel(states(30), every=0)
+
+    async def interrupted():
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+        await panel.run()
+
+    before = signal.getsignal(signal.SIGINT)
+    asyncio.run(interrupted())
+    assert 0 < panel.state.outer_step < 30 and "interrupted" in panel._view.value
+    assert signal.getsignal(signal.SIGINT) is before
+    asyncio.run(panel.run())
+    assert panel.state.outer_step == 30 and [step for step, _ in panel.losses] == list(range(1, 31))
+
+
+def test_divergence_is_not_hidden():
+    panel = live.Panel(states(50, learning_rate=1e6))
+    with pytest.raises(dd.Diverged, match="outer step"):
+        asyncio.run(panel.run())
+    assert panel.state is not None
+
+
+def test_it_costs_less_than_five_percent(digits):
+    """Drawing against the whole of a run of the quick profile's settings, every half second as in the notebook."""
+    settings = dd.profiles.fixed("quick", outer_steps=150)
+    start, goal = dd.FixedStart(dd.initialise(dd.SmallLeNet(digits.shape), 0)), dd.Fit(digits)
+    panel = live.Panel(dd.distill(settings.noise(digits, 0), start, goal, **settings.outer()))
+    began = time.monotonic()
+    asyncio.run(panel.run())
+    assert panel.drawing_seconds < 0.05 * (time.monotonic() - began)
+
+
+def test_playground_follows_the_sliders():
+    data = made_up((1, 8, 8), 3, 60)
+    dset = dd.DistilledSet.noise(data, passes=2, step_size=0.5)
+    ground = live.Playground(dset, lambda dset: 10 * float(dset.step_sizes.sum()), {"none": lambda d: d.with_step_sizes(0.0)})
+    assert "10.0 %" in ground._result.value
+    ground._sliders[0].value = 1.5
+    assert "20.0 %" in ground._result.value and "10.0 % as learned" in ground._result.value
+    ground._use.value = "none"
+    assert "<b style='font-size:150%'>0.0 %" in ground._result.value
+    ground._reset.click()
+    assert [slider.value for slider in ground._sliders] == [0.5, 0.5] and ground._use.value == "as learned"
+    assert dset.step_sizes.tolist() == [0.5, 0.5]
+    data, _ = ground._repr_mimebundle_()
+    assert "10.0 % accuracy" in data["text/plain"] and "image/png" in data
+
+
+@pytest.mark.parametrize("shape, batches", [((1, 28, 28), 1), ((3, 32, 32), 4)])
+def test_pictures_say_what_they_show(shape, batches):
+    dset = dd.DistilledSet.noise(made_up(shape), batches=batches, learn_labels=True)
+    low, high = show.grey_range(dset)
+    words = show.images(dset, "Noise").words
+    assert f"{10 * batches} images" in words and f"black = grey level {low:.1f}, white = {high:.1f}" in words
+    canvas = show.tiles(dset, zoom=1)
+    assert canvas.size == (10 * (shape[1] + 2) - 2, batches * (shape[1] + 2) - 2)
+    assert canvas.getextrema() == ((0, 255) if shape[0] == 1 else ((0, 255),) * 3)

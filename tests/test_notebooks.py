@@ -1,0 +1,116 @@
+"""Every notebook runs from the first cell to the last, in all profiles, and what it stores is fit to be published."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+
+import nbformat
+import numpy as np
+import psutil
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "notebooks"))
+from execute import NOTEBOOKS, execute, shown, tidy
+
+EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def memory_peak(stop, peak):
+    """Sample the memory of this process's children (the kernels) until told to stop."""
+    while not stop.wait(0.1):
+        for child in psutil.Process().children(recursive=True):
+            try:
+                peak[0] = max(peak[0], child.memory_info().rss)
+            except psutil.Error:
+                continue
+
+
+@EACH
+def test_quick(path, tmp_path, record_property, capsys):
+    """Fresh kernel, another seed than the stored one: the figures lie in their ranges, time and memory in the budget."""
+    stop, peak, began = threading.Event(), [0], time.monotonic()
+    watch = threading.Thread(target=memory_peak, args=(stop, peak))
+    watch.start()
+    try:
+        notebook = execute(path, tmp_path / path.name, profile="quick", seed=1)
+    finally:
+        stop.set()
+        watch.join()
+    seconds, megabytes = time.monotonic() - began, peak[0] / 2**20
+    with capsys.disabled():
+        print(f"\n{path.stem}, quick: {seconds:.0f} s (budget 60 s), {megabytes:.0f} MiB (budget 1024 MiB)")
+    assert seconds < 300, "the budget is 60 s on two free cores; five times that is too slow on any machine"
+    assert megabytes < 1024
+    numbers = dict(re.findall(r"^(.+?)\s+(\d+\.\d)$", shown(notebook, "results"), re.MULTILINE))
+    before, means, distilled = (float(numbers[name]) for name in
+                                ("before any training", "ten class means", "ten distilled images"))
+    assert before < 30 and 15 < means < 70 and distilled > 80 and distilled > means + 20
+    assert all(line.endswith("True") for line in shown(notebook, "claims").splitlines())
+
+
+@EACH
+@pytest.mark.parametrize("profile", ["laptop", "full"])
+def test_other_profiles_cut_short(path, profile, tmp_path):
+    """The same cells with LeNet at 28 pixels, three outer steps, on made-up pictures (nothing is downloaded)."""
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (300, 28, 28), dtype=np.uint8), np.arange(300) % 10
+    np.savez(tmp_path / "made-up.npz", x_train=images, y_train=labels, x_test=images[:100], y_test=labels[:100])
+    execute(path, tmp_path / path.name, profile=profile, outer_steps=3, data_set=str(tmp_path / "made-up.npz"))
+
+
+@EACH
+def test_laptop_on_real_data_cut_short(path, tmp_path, real_root):
+    notebook = execute(path, tmp_path / path.name, profile="laptop", outer_steps=3)
+    assert "mnist" in shown(notebook, "results")
+
+
+@EACH
+def test_unknown_parameter_is_a_failure(path, tmp_path):
+    with pytest.raises(ValueError, match="no parameter profil"):
+        execute(path, tmp_path / path.name, profil="quick")
+
+
+@EACH
+def test_stored_outputs_hold(path):
+    """nbval runs the notebook again and compares the cells that any CPU reproduces; there must be such cells."""
+    notebook = nbformat.read(path, as_version=4)
+    checked = [cell for cell in notebook.cells if "nbval-check-output" in cell.metadata.get("tags", [])]
+    assert len(checked) >= 3 and all(cell.outputs and cell.execution_count for cell in checked)
+    out = subprocess.run([sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider",
+                          "--nbval-cell-timeout=600", path], capture_output=True, text=True, cwd=ROOT / "notebooks", check=False)
+    assert out.returncode == 0, out.stdout[-3000:]
+
+
+@EACH
+def test_hygiene(path):
+    raw = path.read_text(encoding="utf-8")
+    notebook = nbformat.reads(raw, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert notebook.metadata.kernelspec.name == "python3" and set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
+    lengths = sorted(len(cell.source.splitlines()) for cell in code)
+    assert lengths[len(lengths) // 2] <= 6 and lengths[-1] <= 30
+    parameters = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert len(parameters) == 1 and 'profile = "quick"' in parameters[0].source and "seed = 0" in parameters[0].source
+    assert not re.search(r"20\d\d-\d\d-\d\dT|iopub|/home/|/root/|/tmp/", raw), "a time stamp or a path of a machine"
+    pictures = [output for cell in code for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) >= 4
+    for output in pictures:
+        assert len(output.data["text/plain"]) > 30 and output.metadata["image/png"]["alt"] == output.data["text/plain"]
+        assert "application/vnd.jupyter.widget-view+json" not in output.data
+    assert json.dumps(tidy(nbformat.reads(raw, as_version=4)), sort_keys=True) == json.dumps(notebook, sort_keys=True)
+
+
+@EACH
+def test_exercises_say_not_yet(path):
+    """Run All stays green on a fresh notebook, and no check is passed before anything is solved."""
+    cells = nbformat.read(path, as_version=4).cells
+    first = next(k for k, cell in enumerate(cells) if cell.source.startswith("## Exercises") or "\n## Exercises" in cell.source)
+    verdicts = [output.text.strip() for cell in cells[first:] if cell.cell_type == "code" for output in cell.outputs]
+    assert len(verdicts) >= 3 and set(verdicts) == {"not yet"}
