@@ -17,7 +17,8 @@ from ddlite.files import machine, read_json, write_json
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m ddlite", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True)
-    learn = commands.add_parser("distill", allow_abbrev=False, help="learn sets for a fixed start, one for each seed, keep the best")
+    learn = commands.add_parser("distill", allow_abbrev=False,
+                                help="learn sets for a fixed start, one for each seed, keep the best")
     learn.add_argument("--profile", default="quick", choices=dd.profiles.FIXED, help="settings to begin with (quick)")
     learn.add_argument("--seeds", type=int, nargs="+", default=[0], help="each draws a network, noise and real batches (0)")
     learn.add_argument("--output", type=Path, required=True, help="the results: OUTPUT.safetensors and OUTPUT.json")
@@ -59,13 +60,14 @@ def distill(options):
     best = max(runs, key=lambda run: run["validation"])
     chosen = dd.DistilledSet.load(options.output.with_name(f"{options.output.name}-seed{best['seed']}.safetensors"))
     chosen.save(options.output.with_suffix(".safetensors"))
-    per_seed = [{key: run.get(key) for key in ("seed", "validation", "test", "before", "class_means", "seconds")} for run in runs]
+    columns = ("seed", "validation", "test", "before", "class_means", "seconds")
+    per_seed = [{key: run[key] for key in columns} for run in runs]
     write_json(options.output.with_suffix(".json"), {
         "command": " ".join(["python -m ddlite", *sys.argv[1:]]), "commit": commit(), **best,
         "chosen": "the seed with the best validation accuracy", "seeds": per_seed})
     tests = [run["test"] for run in runs]
-    print(f"{len(runs)} seeds: test mean {sum(tests) / len(tests):.2f}, min {min(tests):.2f}, max {max(tests):.2f} %; "
-          f"chosen on validation: seed {best['seed']}, test {best['test']:.2f} %, in {options.output.with_suffix('.safetensors')}")
+    print(f"{len(runs)} seeds: test mean {sum(tests) / len(tests):.2f}, min {min(tests):.2f}, max {max(tests):.2f} %\n"
+          f"chosen on validation: seed {best['seed']}, test {best['test']:.2f} %: {options.output.with_suffix('.safetensors')}")
 
 
 def one_seed(settings, data, seed, path):
@@ -83,8 +85,10 @@ def one_seed(settings, data, seed, path):
     state.best.save(path, initial=network.parameters())
     report = dd.evaluate(state.best, [network], goal, data.test)
     means, _ = dd.baselines.with_best_step_size(dd.baselines.class_means(data, settings.batches, settings.passes), start, goal)
-    return {"seed": seed, "class_means": dd.evaluate(means, [network], goal, data.test).mean, "validation": round(state.best_score, 3), "test": report.mean, "before": report.before,
-            "gradient_steps": report.gradient_steps, "step_sizes": [round(size, 4) for size in state.best.step_sizes.tolist()],
+    means_report = dd.evaluate(means, [network], goal, data.test)
+    return {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "before": report.before,
+            "class_means": means_report.mean, "gradient_steps": report.gradient_steps,
+            "step_sizes": [round(size, 4) for size in state.best.step_sizes.tolist()],
             "seconds": round(seconds, 1), "machine": machine()}
 
 

@@ -10,7 +10,6 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
-from torchvision import datasets
 
 from ddlite.files import fingerprint
 
@@ -23,23 +22,29 @@ MNIST_FILES = [f"raw/{part}-ubyte" for part in ("train-images-idx3", "train-labe
 class Known:
     """A set that torchvision can fetch: where its files lie under the data root, and how it is normalised."""
 
-    dataset: type
+    dataset: str
     files: list
     mean: tuple
     std: tuple
     size: int
     splits: tuple = ({"train": True}, {"train": False})
 
+    def open(self, root, download):
+        """torchvision's training and test sets. Imported here: that takes seconds, and the digits do without."""
+        from torchvision import datasets
+
+        return [getattr(datasets, self.dataset)(root, download=download, **split) for split in self.splits]
+
 
 # Means and standard deviations are the paper's (its code, for grey levels from 0 to 1), torchvision's for FashionMNIST.
 KNOWN = {
-    "mnist": Known(datasets.MNIST, [f"MNIST/{file}" for file in MNIST_FILES], (0.1307,), (0.3081,), 28),
-    "fashion-mnist": Known(datasets.FashionMNIST, [f"FashionMNIST/{file}" for file in MNIST_FILES],
+    "mnist": Known("MNIST", [f"MNIST/{file}" for file in MNIST_FILES], (0.1307,), (0.3081,), 28),
+    "fashion-mnist": Known("FashionMNIST", [f"FashionMNIST/{file}" for file in MNIST_FILES],
                            (0.2860,), (0.3530,), 28),
-    "usps": Known(datasets.USPS, ["usps.bz2", "usps.t.bz2"], (0.159727,), (0.257267,), 28),
-    "svhn": Known(datasets.SVHN, ["train_32x32.mat", "test_32x32.mat"], (0.43791, 0.44398, 0.47293),
+    "usps": Known("USPS", ["usps.bz2", "usps.t.bz2"], (0.159727,), (0.257267,), 28),
+    "svhn": Known("SVHN", ["train_32x32.mat", "test_32x32.mat"], (0.43791, 0.44398, 0.47293),
                   (0.19803, 0.20102, 0.19704), 32, ({"split": "train"}, {"split": "test"})),
-    "cifar10": Known(datasets.CIFAR10, ["cifar-10-batches-py"], (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261), 32),
+    "cifar10": Known("CIFAR10", ["cifar-10-batches-py"], (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261), 32),
 }
 
 # A copy that is not the original must not be called so in a table, wherever its file lies.
@@ -140,7 +145,7 @@ def load(name, root=None, device="cpu", size=None, download=True):
     if missing:
         _download(name, known, root, missing[0])
     try:
-        parts = [known.dataset(root, download=False, **split) for split in known.splits]
+        parts = known.open(root, download=False)
     except Exception as cause:  # whatever a damaged file makes the reader trip over
         raise ValueError(f"{name}: the files under {root} cannot be read ({cause}). Remove {known.files[0]} and its "
                          "neighbours there; they will be fetched again.") from cause
@@ -306,8 +311,7 @@ def _download(name, known, root, missing):
                                    "to a folder of yours, or use 'digits', which needs no download") from cause
     with staging as folder:
         try:
-            for split in known.splits:
-                known.dataset(folder, download=True, **split)
+            known.open(folder, download=True)
         except OSError as cause:
             if cause.errno is not None and not isinstance(cause, ConnectionError) and not hasattr(cause, "reason"):
                 raise OSError(cause.errno, f"{name}: writing under {root} failed ({cause.strerror}): make room or set "

@@ -131,7 +131,8 @@ class DistilledSet:
         if self.start is not None and self.start["kind"] == "fixed":
             weights = self._fixed_weights(trained, weights, own_weights)
         images = self.images.to(weights[0].device)
-        moved = replace(self, images=images, labels=self.labels.to(images.device), step_sizes=self.step_sizes.to(images.device))
+        moved = replace(self, images=images, labels=self.labels.to(images.device),
+                        step_sizes=self.step_sizes.to(images.device))
         weights = unroll.train(unroll.loss_of(trained), weights, moved.gradient_steps(passes), create_graph=False)
         with torch.no_grad():
             for own, new in zip(trained.parameters(), weights, strict=True):
@@ -148,9 +149,9 @@ class DistilledSet:
         Raises ValueError with both normalisations.
         """
         if any(abs(a - b) > 1e-4 for a, b in zip((*split.mean, *split.std), (*self.mean, *self.std), strict=True)):
-            raise ValueError(f"The {split.name} images were normalised with mean {split.mean} and std {split.std}, the distilled "
-                             f"set with mean {self.mean} and std {self.std}. Load the data with the set's normalisation: "
-                             "from_arrays(..., mean=dset.mean, std=dset.std).")
+            raise ValueError(f"The {split.name} images were normalised with mean {split.mean} and std {split.std}, the "
+                             f"distilled set with mean {self.mean} and std {self.std}. Load the data with the set's "
+                             "normalisation: from_arrays(..., mean=dset.mean, std=dset.std).")
 
     def save(self, path, initial=None):
         """Write the set as one safetensors file, atomically.

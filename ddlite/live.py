@@ -102,7 +102,7 @@ class Panel(_Still):
         if self._mode in ("running", "paused"):
             self._switch("running")
         elif self._mode in ("stopped", "interrupted"):  # the cell is over: go on behind it
-            asyncio.ensure_future(self.run())
+            self._task = asyncio.ensure_future(self.run())
 
     def _switch(self, mode):
         if self._mode == "finished":

@@ -90,7 +90,8 @@ def learning(state, losses, scores, title="Learning"):
         state: the last `State`.
         losses, scores: lists of (outer step, value).
     """
-    figure = Figure(figsize=(10, 1.3 + 2.2 + 10 * state.distilled.batches / state.distilled.images.shape[1]), layout="constrained")
+    height = 3.5 + 10 * state.distilled.batches / state.distilled.images.shape[1]
+    figure = Figure(figsize=(10, height), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(state.distilled.batches, 2.6))
     axis = top.subplots()
     axis.imshow(tiles(state.distilled, zoom=1), cmap="gray", interpolation="nearest")

@@ -73,7 +73,8 @@ def demo():
     notebook = execute(NOTEBOOKS[0], BUILD / NOTEBOOKS[0].name, profile="quick")
     page = BUILD / f"{NOTEBOOKS[0].stem}.html"
     write_html(notebook, page)
-    print(f"\n{shown(notebook, 'results')}\n{time.monotonic() - began:.0f} s. The whole notebook: {page.relative_to(HERE.parent)}")
+    print(f"\n{shown(notebook, 'results')}\nThe whole notebook, run in {time.monotonic() - began:.0f} s: "
+          f"{page.relative_to(HERE.parent)}")
 
 
 def store():

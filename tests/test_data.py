@@ -115,12 +115,12 @@ def test_unknown_names_and_devices():
 
 
 def test_absent_set_without_a_network(tmp_path, monkeypatch):
-    def unreachable(*args, download, **kwargs):
+    def unreachable(self, root, download):
         (tmp_path / "partial").write_text("half a file")
         raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
 
-    monkeypatch.setitem(data_module.KNOWN, "mnist", data_module.Known(unreachable, ["MNIST/raw/x"], (0.1,), (0.3,), 28))
-    with pytest.raises(ConnectionError, match=r"no .*MNIST.raw.x.*could not be downloaded.*'digits'"):
+    monkeypatch.setattr(data_module.Known, "open", unreachable)
+    with pytest.raises(ConnectionError, match=r"no .*MNIST.raw.train.*could not be downloaded.*'digits'"):
         dd.load("mnist", root=tmp_path / "root")
     assert list((tmp_path / "root").iterdir()) == []
     with pytest.raises(FileNotFoundError, match="DDLITE_DATA"):
@@ -129,12 +129,12 @@ def test_absent_set_without_a_network(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
 def test_interrupted_download_leaves_nothing(tmp_path, monkeypatch, error):
-    def broken(root, download, **kwargs):
+    def broken(self, root, download):
         with open(f"{root}/half", "w") as file:
             file.write("half a file")
         raise error
 
-    monkeypatch.setitem(data_module.KNOWN, "mnist", data_module.Known(broken, ["MNIST/raw/x"], (0.1,), (0.3,), 28))
+    monkeypatch.setattr(data_module.Known, "open", broken)
     with pytest.raises(type(error)) as caught:
         dd.load("mnist", root=tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -132,7 +132,8 @@ def test_class_means_and_real_images(digits):
 
 def test_the_best_step_size_is_chosen_on_validation_images():
     dset, start, goal = problem()
-    chosen, scores = dd.baselines.with_best_step_size(dd.baselines.class_means(goal.data, passes=2), start, goal, (0.01, 0.1, 1))
+    means = dd.baselines.class_means(goal.data, passes=2)
+    chosen, scores = dd.baselines.with_best_step_size(means, start, goal, (0.01, 0.1, 1))
     best = max(scores, key=scores.get)
     assert chosen.step_sizes.tolist() == pytest.approx([best, best])
     blind = dataclasses.replace(goal.data, test=None)  # nothing but the validation images is looked at

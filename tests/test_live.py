@@ -15,7 +15,8 @@ from ddlite import live, show
 def states(outer_steps=8, **options):
     data = made_up(n=240)
     start, goal = dd.FixedStart(dd.initialise(dd.LeNet(), 0)), dd.Fit(data)
-    return dd.distill(dd.DistilledSet.noise(data, passes=2, step_size=0.1), start, goal, outer_steps, validate_every=4, **options)
+    noise = dd.DistilledSet.noise(data, passes=2, step_size=0.1)
+    return dd.distill(noise, start, goal, outer_steps, validate_every=4, **options)
 
 
 def test_it_runs_to_the_end_and_leaves_a_picture():

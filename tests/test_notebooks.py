@@ -80,8 +80,8 @@ def test_stored_outputs_hold(path):
     notebook = nbformat.read(path, as_version=4)
     checked = [cell for cell in notebook.cells if "nbval-check-output" in cell.metadata.get("tags", [])]
     assert len(checked) >= 3 and all(cell.outputs and cell.execution_count for cell in checked)
-    out = subprocess.run([sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider",
-                          "--nbval-cell-timeout=600", path], capture_output=True, text=True, cwd=ROOT / "notebooks", check=False)
+    out = subprocess.run([sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600",
+                          "-q", "-p", "no:cacheprovider", path], capture_output=True, text=True, cwd=ROOT, check=False)
     assert out.returncode == 0, out.stdout[-3000:]
 
 

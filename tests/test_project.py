@@ -1,0 +1,124 @@
+"""What holds the project together: one list of packages, one style, links made from one value, a wheel with its assets."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+
+import pytest
+import yaml
+from conftest import ROOT
+
+import ddlite as dd
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ELSEWHERE = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}  # conda's names of the same packages
+
+
+def run(*command, **options):
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=ROOT, **options)
+
+
+def tracked():
+    listing = run("git", "ls-files")
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listing.stdout.split("\n") if name and (ROOT / name).is_file()]
+
+
+def test_environments_agree():
+    """Root and Binder list the same packages, and these are pyproject's with the notebooks extra."""
+    root, binder = (yaml.safe_load((ROOT / name).read_text()) for name in ("environment.yml", "binder/environment.yml"))
+    assert root == binder
+    wanted = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["notebooks"]
+    names = {re.sub(r"^[\w-]+", lambda name: ELSEWHERE.get(name[0], name[0]), line) for line in wanted}
+    assert set(root["dependencies"]) == names | {"python=3.12", "pip"}
+
+
+def test_binder_files():
+    for name, needs in {"postBuild": "set -euo pipefail", "start": 'exec "$@"'}.items():
+        text = (ROOT / "binder" / name).read_text()
+        assert text.startswith("#!/bin/bash") and needs in text
+        assert run("bash", "-n", ROOT / "binder" / name).returncode == 0
+    assert "OMP_NUM_THREADS=1" in (ROOT / "binder" / "start").read_text()
+
+
+def test_ruff():
+    out = run(sys.executable, "-m", "ruff", "check", ".")
+    assert out.returncode == 0, out.stdout
+
+
+def test_versions_agree():
+    version = PROJECT["project"]["version"]
+    assert dd.__version__ == version and f"version: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_links_come_from_one_value(tmp_path):
+    for name in ("make.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    config = tmp_path / "pyproject.toml"
+    empty = re.sub(r'^repository = ".*"', 'repository = ""', config.read_text(), flags=re.MULTILINE)
+    config.write_text(empty)
+    assert "repository =" in run(sys.executable, tmp_path / "make.py", "links").stderr
+    config.write_text(empty.replace('repository = ""', 'repository = "https://github.com/someone/ddlite"'))
+    links = run(sys.executable, tmp_path / "make.py", "links").stdout
+    for part in ("mybinder.org/v2/gh/someone/ddlite/main", "colab.research.google.com/github/someone/ddlite", "git-pull?repo="):
+        assert part in links
+    assert (ROOT / "notebooks/01_fixed_initialization.ipynb").name in links
+
+
+def test_make_refuses_unknown_commands():
+    out = run(sys.executable, "make.py", "dmeo")
+    assert out.returncode == 1 and "python make.py demo" in out.stderr
+
+
+def test_wheel_carries_the_assets(tmp_path):
+    """A wheel, opened away from the repository, lists and loads what is shipped."""
+    pytest.importorskip("uv", reason="uv builds the wheel")
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "ddlite", source / "ddlite", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    built = run(sys.executable, "-m", "uv", "build", "--wheel", "--out-dir", tmp_path, source)
+    assert built.returncode == 0, built.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "unpacked")
+    script = (f"import sys; sys.path.insert(0, {str(tmp_path / 'unpacked')!r}); import ddlite as dd; print(dd.__file__)\n"
+              "[dd.DistilledSet.shipped(name) for name in dd.shipped()]; print(dd.shipped())")
+    out = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "unpacked" in out.stdout and str(dd.shipped()) in out.stdout, out.stderr
+
+
+def test_repository_is_clean_and_small():
+    files = tracked()
+    assert sum(file.stat().st_size for file in files) < 30e6
+    for file in files:
+        assert file.suffix not in (".pkl", ".pt", ".pth", ".npz", ".gz", ".bz2")
+        if file.suffix in (".py", ".md", ".yml", ".toml", ".json", ".ipynb") and file.parent.name != "tests":
+            text = file.read_text(encoding="utf-8")
+            assert not re.search(r"(?<![\w.])/(root|home|tmp)/\w", text), f"a path of a machine: {file}"
+
+
+def test_imports_run_one_way():
+    """A file of the core imports only files above it in this list."""
+    order = ["files", "data", "networks", "unroll", "starts", "distilled", "goals", "evaluate", "distill", "baselines",
+             "profiles", "show", "live"]
+    for place, name in enumerate(order):
+        text = (ROOT / "ddlite" / f"{name}.py").read_text()
+        imported = re.findall(r"^from ddlite\.(\w+) import", text, re.MULTILINE)
+        for line in re.findall(r"^from ddlite import (.+)$", text, re.MULTILINE):
+            imported += line.split(", ")
+        assert set(imported) <= set(order[:place]), f"{name} imports {imported}"
+
+
+def test_readme_numbers_come_from_manifests():
+    """Every accuracy in the README's tables of shipped sets stands in a manifest."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in dd.shipped():
+        tests = [run["test"] for run in dd.manifest(name)["seeds"]]
+        row = next(line for line in readme.splitlines() if f"`{name}`" in line and line.startswith("|"))
+        for value in (dd.manifest(name)["test"], sum(tests) / len(tests), min(tests), max(tests)):
+            assert f"{value:.1f}" in row, f"{name}: {value:.1f} is not in {row}"
+        assert f"| {len(tests)} |" in row
