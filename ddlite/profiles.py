@@ -35,7 +35,7 @@ class Settings:
 FIXED = {
     "quick": Settings("digits", networks.SmallLeNet, outer_steps=700, learning_rate=0.1, batch_size=128,
                       validate_every=25),
-    "laptop": Settings("mnist", networks.LeNet, outer_steps=5000),
+    "laptop": Settings("mnist", networks.LeNet, outer_steps=4000),
     "full": Settings("mnist", networks.LeNet, outer_steps=20_000),
     "full-cifar10": Settings("cifar10", networks.AlexCifarNet, outer_steps=20_000, batches=10, step_size=0.02),
 }

@@ -1,39 +1,70 @@
 """Run notebooks from the first cell to the last, and keep what they show.
 
     python notebooks/execute.py demo     run notebook 01 in the quick profile, write build/01_fixed_initialization.html
-    python notebooks/execute.py store    run all notebooks in the quick profile, store their outputs in place
+    python notebooks/execute.py store    run all notebooks in the quick profile, store their outputs and the README's pictures
     python notebooks/execute.py laptop   run all notebooks in the laptop profile, write them as HTML under build/
 """
 
+import contextlib
+import os
+import re
 import sys
+import threading
 import time
 from html import escape
 from pathlib import Path
 
 import nbformat
 import papermill
+import psutil
 from nbconvert import HTMLExporter
 
-from ddlite.files import write_bytes
+import ddlite as dd
+from ddlite import show
+from ddlite.files import machine, read_json, write_bytes, write_json
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
+MEASURED = HERE / "measured.json"
 NOTEBOOKS = sorted(HERE.glob("[0-9]*.ipynb"))
 STILL = {"image/png", "image/jpeg"}
 NO_WORDS = "No description has been provided for this image"  # what nbconvert writes where it knows no better
 
 
 def execute(path, output, **parameters):
-    """Run a notebook with papermill in a fresh kernel; returns the executed notebook, also written to `output`.
+    """Run a notebook with papermill in a fresh kernel; the executed notebook is also written to `output`.
 
+    Returns the notebook, the seconds it took and the most memory that its kernel held, in MiB.
     Raises ValueError for a parameter that the notebook does not have, papermill's error for a cell that fails.
     """
     unknown = set(parameters) - set(papermill.inspect_notebook(path))
     if unknown:
         raise ValueError(f"{path.name} has no parameter {', '.join(sorted(unknown))}.")
     output.parent.mkdir(parents=True, exist_ok=True)
-    return papermill.execute_notebook(path, output, parameters, kernel_name="python3", cwd=HERE,
-                                      progress_bar={"desc": path.stem, "disable": None})
+    began, finished, peak = time.monotonic(), threading.Event(), [0]
+    watch = threading.Thread(target=watch_memory, args=(finished, peak))
+    watch.start()
+    try:
+        notebook = papermill.execute_notebook(path, output, parameters, kernel_name="python3", cwd=HERE, log_output=False,
+                                              progress_bar={"desc": path.stem, "disable": None})
+    finally:
+        finished.set()
+        watch.join()
+    return notebook, time.monotonic() - began, peak[0] / 2**20
+
+
+def results(notebook):
+    """The numbers in the table that the cells tagged "results" print, by the words before them."""
+    rows = re.findall(r"^(.+?)\s+(\d+\.\d)$", shown(notebook, "results"), re.MULTILINE)
+    return {words: float(number) for words, number in rows}
+
+
+def watch_memory(finished, peak):
+    """Note the largest process below this one (the kernel) in peak[0], in bytes, until told that all is finished."""
+    while not finished.wait(0.1):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                peak[0] = max(peak[0], child.memory_info().rss)
 
 
 def tidy(notebook):
@@ -68,23 +99,37 @@ def shown(notebook, tag):
                    for output in cell.get("outputs", []) if output.output_type == "stream" and output.name == "stdout")
 
 
+def note(path, profile, notebook, seconds, mebibytes):
+    """Keep what a whole run found and cost in measured.json, which the README quotes."""
+    known = read_json(MEASURED) if MEASURED.is_file() else {}
+    known.setdefault(path.stem, {})[profile] = {"results": results(notebook), "seconds": round(seconds),
+                                                "MiB": round(mebibytes), "cores": os.cpu_count(), **machine()}
+    write_json(MEASURED, known)
+
+
 def demo():
-    began = time.monotonic()
-    notebook = execute(NOTEBOOKS[0], BUILD / NOTEBOOKS[0].name, profile="quick")
+    notebook, seconds, _ = execute(NOTEBOOKS[0], BUILD / NOTEBOOKS[0].name, profile="quick")
     page = BUILD / f"{NOTEBOOKS[0].stem}.html"
     write_html(notebook, page)
-    print(f"\n{shown(notebook, 'results')}\nThe whole notebook, run in {time.monotonic() - began:.0f} s: "
+    print(f"\n{shown(notebook, 'results')}\nThe whole notebook, run in {seconds:.0f} s: "
           f"{page.relative_to(HERE.parent)}")
 
 
 def store():
     for path in NOTEBOOKS:
-        write_bytes(path, nbformat.writes(tidy(execute(path, BUILD / path.name, profile="quick"))).encode() + b"\n")
+        notebook, *cost = execute(path, BUILD / path.name, profile="quick")
+        write_bytes(path, nbformat.writes(tidy(notebook)).encode() + b"\n")
+        note(path, "quick", notebook, *cost)
+    for name in dd.shipped():
+        write_bytes(HERE / "pictures" / f"{name}.png", show.images(dd.DistilledSet.shipped(name)).png)
 
 
 def laptop():
     for path in NOTEBOOKS:
-        write_html(execute(path, BUILD / f"laptop-{path.name}", profile="laptop"), BUILD / f"laptop-{path.stem}.html")
+        notebook, *cost = execute(path, BUILD / f"laptop-{path.name}", profile="laptop")
+        write_html(notebook, BUILD / f"laptop-{path.stem}.html")
+        note(path, "laptop", notebook, *cost)
+        print(shown(notebook, "results"))
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ def test_notebook_01_in_jupyterlab(lab):
         page.goto(lab)
         until(lambda: page.evaluate(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"))
+        page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
         page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
 
         def outer_step():
@@ -103,10 +104,11 @@ def test_notebook_01_in_jupyterlab(lab):
 
         def cells():
             return page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].map(cell => ({
-                source: cell.sharedModel.getSource(), outputs: cell.type === 'code' ? cell.outputs.toJSON() : []}))""")
+                source: cell.sharedModel.getSource(),
+                outputs: cell.type === 'code' ? cell.outputs.toJSON() : []}))""")
 
-        until(lambda: page.evaluate(
-            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"), 400)
+        until(lambda: page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].every(
+            cell => cell.type !== 'code' || cell.executionCount !== null)"""), 400)
         done = cells()
         assert not any(output["output_type"] == "error" for cell in done for output in cell["outputs"])
         panel = next(cell for cell in done if cell["source"] == "await panel.run()")

@@ -1,5 +1,6 @@
 """What holds the project together: one list of packages, one style, links made from one value, a wheel with its assets."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -122,3 +123,8 @@ def test_readme_numbers_come_from_manifests():
         for value in (dd.manifest(name)["test"], sum(tests) / len(tests), min(tests), max(tests)):
             assert f"{value:.1f}" in row, f"{name}: {value:.1f} is not in {row}"
         assert f"| {len(tests)} |" in row
+    measured = json.loads((ROOT / "notebooks/measured.json").read_text())["01_fixed_initialization"]
+    for profile, about in measured.items():
+        row = next(line for line in readme.splitlines() if line.startswith(f"| {profile} |"))
+        for value in (about["results"]["ten distilled images"], about["seconds"], about["MiB"]):
+            assert f"{value} " in row, f"{profile}: {value} is not in {row}"
