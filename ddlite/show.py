@@ -65,7 +65,7 @@ def images(dset, title=""):
         labels = dset.labels[batch] if dset.labels.dim() == 2 else dset.labels[batch].argmax(-1)
         levels = grey_levels(dset.images[batch], dset.mean, dset.std).clamp(low, high).sub(low).div(high - low)
         for axis, level, label in zip(axes[batch], levels.cpu(), labels.tolist()):
-            axis.imshow(level.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=1)
+            axis.imshow(level.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1)
             axis.axis("off")
             if batch == 0:
                 axis.set_title(dset.classes[label], fontsize=10)

@@ -1,6 +1,7 @@
 """Data sets: what they hold, how they are cut, and what is refused."""
 
 import errno
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,6 +113,28 @@ def test_unknown_names_and_devices():
         dd.load("mnits")
     with pytest.raises(ValueError, match="use device='cpu'"):
         dd.load("digits", device="cuda:77")
+
+
+@pytest.mark.parametrize("name, shape, labels", [("fashion-mnist", (120, 28, 28), "targets"),
+                                                 ("cifar10", (120, 32, 32, 3), "targets"),
+                                                 ("svhn", (120, 3, 32, 32), "labels")])
+def test_what_torchvision_yields_is_understood(name, shape, labels, tmp_path, monkeypatch):
+    """Each set keeps its pixels and labels in an array of its own shape; here stand-ins of the same form."""
+    random = np.random.default_rng(0)
+
+    def stand_in():
+        targets = np.arange(120) % 10
+        return SimpleNamespace(data=random.integers(0, 256, shape, dtype=np.uint8), classes=[f"class {k}" for k in range(10)],
+                               **{labels: targets.tolist() if name == "cifar10" else targets})
+
+    known = data_module.KNOWN[name]
+    for file in known.files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    monkeypatch.setattr(data_module.Known, "open", lambda self, root, download: [stand_in(), stand_in()])
+    data = dd.load(name, root=tmp_path)
+    assert data.shape == (len(known.mean), known.size, known.size) and data.name == name and data.mean == known.mean
+    assert data.classes == (tuple("0123456789") if name == "svhn" else tuple(f"class {k}" for k in range(10)))
 
 
 def test_absent_set_without_a_network(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from conftest import made_up
+from conftest import ROOT, made_up
 
 import ddlite as dd
 from ddlite import live, show
@@ -115,3 +115,35 @@ def test_pictures_say_what_they_show(shape, batches):
     canvas = show.tiles(dset, zoom=1)
     assert canvas.size == (10 * (shape[1] + 2) - 2, batches * (shape[1] + 2) - 2)
     assert canvas.getextrema() == ((0, 255) if shape[0] == 1 else ((0, 255),) * 3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")
+def test_interrupt_in_a_real_kernel():
+    """The notebook's square button: the cell ends without an error, and running it again goes on."""
+    from jupyter_client.manager import start_new_kernel
+
+    def printed(client, code, after_first_output=lambda: None):
+        text = []
+
+        def hook(message):
+            if message["msg_type"] == "display_data":
+                after_first_output()
+            text.append(message["content"].get("text", "") if message["msg_type"] == "stream" else "")
+
+        reply = client.execute_interactive(code, timeout=240, output_hook=hook)
+        assert reply["content"]["status"] == "ok", reply["content"]
+        return "".join(text)
+
+    manager, client = start_new_kernel(kernel_name="python3", cwd=ROOT / "tests")
+    try:
+        printed(client, "from test_live import *\npanel = live.Panel(states(400), every=0)")
+        first = printed(client, "await panel.run()\nprint(panel.state.outer_step, panel._mode)",
+                        lambda: (time.sleep(2), manager.interrupt_kernel()))
+        step, mode = first.split()
+        assert mode == "interrupted" and 0 < int(step) < 400
+        second = printed(client, "panel._states = iter([next(panel._states), next(panel._states)])\n"
+                                 "await panel.run()\nprint(panel.state.outer_step, panel._mode)")
+        assert second.split() == [str(int(step) + 2), "finished"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
