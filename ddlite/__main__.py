@@ -53,21 +53,23 @@ def distill(options):
         identity = {"configuration": configuration, "data_fingerprint": data.fingerprint}
         done = read_json(manifest) if manifest.is_file() else {}
         if {key: done.get(key) for key in identity} != identity:
-            done = {**identity, **one_seed(settings, data, seed, manifest.with_suffix(".safetensors"))}
+            done = {**identity, "commit": commit(), "machine": machine(options.device),
+                    **one_seed(settings, data, seed, manifest.with_name(f"{manifest.stem}.safetensors"))}
             write_json(manifest, done)
         print(f"seed {seed}: validation {done['validation']:.2f} %, test {done['test']:.2f} %")
         runs.append(done)
     best = max(runs, key=lambda run: run["validation"])
     chosen = dd.DistilledSet.load(options.output.with_name(f"{options.output.name}-seed{best['seed']}.safetensors"))
-    chosen.save(options.output.with_suffix(".safetensors"))
+    path = options.output.with_name(f"{options.output.name}.safetensors")
+    chosen.save(path)
     columns = ("seed", "validation", "test", "before", "class_means", "seconds")
     per_seed = [{key: run[key] for key in columns} for run in runs]
-    write_json(options.output.with_suffix(".json"), {
-        "command": " ".join(["python -m ddlite", *sys.argv[1:]]), "commit": commit(), **best,
+    write_json(options.output.with_name(f"{options.output.name}.json"), {
+        "command": " ".join(["python -m ddlite", *sys.argv[1:]]), **best,
         "chosen": "the seed with the best validation accuracy", "seeds": per_seed})
     tests = [run["test"] for run in runs]
     print(f"{len(runs)} seeds: test mean {sum(tests) / len(tests):.2f}, min {min(tests):.2f}, max {max(tests):.2f} %\n"
-          f"chosen on validation: seed {best['seed']}, test {best['test']:.2f} %: {options.output.with_suffix('.safetensors')}")
+          f"chosen on validation: seed {best['seed']}, test {best['test']:.2f} %: {path}")
 
 
 def one_seed(settings, data, seed, path):
@@ -89,15 +91,14 @@ def one_seed(settings, data, seed, path):
     return {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "before": report.before,
             "class_means": means_report.mean, "gradient_steps": report.gradient_steps,
             "step_sizes": [round(size, 4) for size in state.best.step_sizes.tolist()],
-            "seconds": round(seconds, 1), "machine": machine()}
+            "seconds": round(seconds, 1)}
 
 
 def commit():
-    """The commit of the code that computed a result, or None outside a repository."""
+    """The commit of the code that computes a result, marked where the code was changed since; None outside a repository."""
     try:
-        here = Path(__file__).parent
-        return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True,
-                              check=True).stdout.strip()
+        return subprocess.run(["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True,
+                              text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

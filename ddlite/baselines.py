@@ -5,7 +5,7 @@ import torch
 from ddlite.distill import validate
 from ddlite.distilled import DistilledSet
 
-# Half-octave steps from 0.001 to 5.6: the paper's grid, wider and finer.
+# Four to a decade, from 0.001 to 5.6: the paper's grid, wider and finer.
 STEP_SIZES = tuple(round(10 ** (k / 4), 4) for k in range(-12, 4))
 
 
@@ -30,7 +30,7 @@ def real_images(data, images_per_class=1, batches=1, passes=3, step_size=0.02, s
 def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES):
     """The set with the constant step size that scores best on the validation images.
 
-    Returns the `DistilledSet` (which knows its start and goal) and a dict {step size: validation score in percent}.
+    Returns the `DistilledSet` and a dict {step size: validation score in percent}.
     """
     scores = {size: validate(dset.with_step_sizes(size), start, goal) for size in step_sizes}
     return dset.with_step_sizes(max(scores, key=scores.get)), scores

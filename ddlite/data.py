@@ -188,10 +188,10 @@ def from_arrays(x_train, y_train, x_test, y_test, name, classes=None, mean=None,
         if empty:
             raise ValueError(f"{name}: no image of class {', '.join(empty)} in y_{which}. "
                              "Number the classes without gaps from 0, or add images.")
-    if size is not None and size != x_train.shape[-1]:
+    if size is not None and (size, size) != tuple(x_train.shape[-2:]):
         x_train, x_test = (F.interpolate(x, size=(size, size), mode="bilinear", antialias=True) for x in (x_train, x_test))
-    if mean is None or std is None:
-        mean, std = (tuple(round(float(v), 6) for v in f(x_train, dim=(0, 2, 3))) for f in (torch.mean, torch.std))
+    mean, std = (tuple(round(float(v), 6) for v in statistic(x_train, dim=(0, 2, 3))) if given is None else tuple(given)
+                 for given, statistic in ((mean, torch.mean), (std, torch.std)))
     if min(std) <= 0:
         raise ValueError(f"{name}: all pixels of a channel are the same, so it cannot be normalised.")
     x_train, x_test = (normalise(x, mean, std) for x in (x_train, x_test))
@@ -259,7 +259,7 @@ def _npz(path, root, size):
         raise ValueError(f"{path} holds no {', '.join(key for key in keys if key not in arrays)}: save it with "
                          "numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...).")
     name = COPIES.get(fingerprint(*(torch.as_tensor(arrays[key]) for key in keys)), path.stem)
-    if name in KNOWN:
+    if name in KNOWN or name == "digits":
         name = f"{name}-npz"
     return from_arrays(**arrays, name=name, size=size)
 
@@ -319,9 +319,11 @@ def _download(name, known, root, missing):
             raise _not_fetched(name, missing, cause) from cause
         except RuntimeError as cause:
             raise _not_fetched(name, missing, cause) from cause
-        for entry in Path(folder).iterdir():
-            if not (root / entry.name).exists():
-                entry.rename(root / entry.name)
+        for file in Path(folder).rglob("*"):
+            if file.is_file():
+                target = root / file.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
 
 
 def _not_fetched(name, missing, cause):

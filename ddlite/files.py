@@ -88,10 +88,10 @@ def fingerprint(*tensors):
     return digest.hexdigest()[:16]
 
 
-def machine():
+def machine(device="cpu"):
     """What a manifest says about where a number was computed: device, threads, versions."""
-    cuda = torch.cuda.is_available()
-    return {"device": torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()})",
+    cuda = torch.device(device).type == "cuda"
+    return {"device": torch.cuda.get_device_name(device) if cuda else f"{device} ({platform.machine()})",
             "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()}
 
 

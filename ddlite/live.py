@@ -13,6 +13,7 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from ddlite import show
+from ddlite.distill import Diverged
 
 
 class _Still(widgets.VBox):
@@ -50,7 +51,7 @@ class Panel(_Still):
         self.title, self.every = title, every
         self.state, self.losses, self.scores = None, [], []
         self.drawing_seconds = 0.0  # what the panel costs
-        self._states, self._mode, self._drawn = states, "ready", 0.0
+        self._states, self._mode, self._running, self._drawn = states, "ready", False, 0.0
         self._view = widgets.HTML()
         self._start = widgets.Button(description="Start", icon="play", tooltip="Start or go on learning")
         self._pause = widgets.Button(description="Pause", icon="pause", tooltip="Pause; Start goes on")
@@ -68,6 +69,9 @@ class Panel(_Still):
         """
         handle = display(self, display_id=True)
         self._switch("running")
+        if self._running:  # by the Start button, behind an earlier cell
+            return
+        self._running = True
         try:
             with _interrupts() as interrupted:
                 while self._mode in ("running", "paused"):
@@ -78,7 +82,11 @@ class Panel(_Still):
                     await asyncio.sleep(0)  # lets the buttons' clicks in
                     if interrupted():
                         self._switch("interrupted")
+        except Diverged:
+            self._switch("diverged")
+            raise
         finally:
+            self._running = False
             self._draw()
             if handle is not None:
                 handle.update(self)
@@ -99,16 +107,16 @@ class Panel(_Still):
         return True
 
     def _on_start(self, _):
-        if self._mode in ("running", "paused"):
+        if self._running:
             self._switch("running")
         elif self._mode in ("stopped", "interrupted"):  # the cell is over: go on behind it
             self._task = asyncio.ensure_future(self.run())
 
     def _switch(self, mode):
-        if self._mode == "finished":
+        if self._mode in ("finished", "diverged"):
             return
         self._mode = mode
-        self._start.disabled = mode in ("ready", "running", "finished")
+        self._start.disabled = mode in ("ready", "running", "finished", "diverged")
         self._pause.disabled = mode != "running"
         self._stop.disabled = mode not in ("running", "paused")
         self._draw()
@@ -124,7 +132,7 @@ class Panel(_Still):
         low, high = show.grey_range(distilled)
         show.tiles(distilled, (low, high), zoom=1).save(file, "png")
         picture = base64.b64encode(file.getvalue()).decode()
-        names = "".join(f"<span>{html.escape(distilled.classes[k])}</span>" for k in _columns(distilled))
+        names = "".join(f"<span>{html.escape(distilled.classes[k])}</span>" for k in show.columns(distilled))
         score = f"{self.scores[-1][1]:.1f} % now, " if self.scores else ""
         return (
             f"<p role='status'>{self._mode}: outer step {self.state.outer_step} of {self.state.outer_steps}; loss "
@@ -143,7 +151,7 @@ class Playground(_Still):
 
     Args:
         dset: the `DistilledSet` to play with; it is left as it was.
-        measure: `measure(dset)`, accuracy in percent; called at each change.
+        measure: `measure(dset)`, accuracy in percent, best of validation images; called at each change.
         uses: {name: function from a set to a set}, other ways to use the images, offered in a list.
     """
 
@@ -194,11 +202,6 @@ def _interrupts():
         yield lambda: bool(seen)
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _columns(dset):
-    labels = dset.labels[0] if dset.labels.dim() == 2 else dset.labels[0].argmax(-1)
-    return labels.tolist()
 
 
 def _curve(title, points, low, high, width=260, height=90):

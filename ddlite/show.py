@@ -32,7 +32,7 @@ class Picture:
 def grey_range(dset):
     """The grey levels that a picture of the set maps to black and white: 98 % of its pixels lie between them.
 
-    0 and 1 are the black and white of the data; learned images usually go far beyond.
+    0 and 1 are the black and white of the data; learned images are not bound to them.
     """
     levels = grey_levels(dset.images, dset.mean, dset.std).flatten()
     levels = levels[:: max(1, len(levels) // 100_000)]  # enough of them
@@ -55,6 +55,12 @@ def tiles(dset, limits=None, zoom=3, gap=2):
     return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
 
 
+def columns(dset):
+    """The class number of each column of pictures: the first batch's labels, or the likeliest classes of learned ones."""
+    labels = dset.labels[0]
+    return (labels if labels.dim() == 1 else labels.argmax(-1)).tolist()
+
+
 def images(dset, title=""):
     """A `Picture` of a distilled set: a row for each batch, the label above each column."""
     low, high = grey_range(dset)
@@ -62,17 +68,16 @@ def images(dset, title=""):
     figure = Figure(figsize=(width, 0.7 + rows * width / dset.images.shape[1]), layout="constrained")
     axes = figure.subplots(rows, dset.images.shape[1], squeeze=False)
     for batch in range(rows):
-        labels = dset.labels[batch] if dset.labels.dim() == 2 else dset.labels[batch].argmax(-1)
         levels = grey_levels(dset.images[batch], dset.mean, dset.std).clamp(low, high).sub(low).div(high - low)
-        for axis, level, label in zip(axes[batch], levels.cpu(), labels.tolist()):
+        for axis, level, label in zip(axes[batch], levels.cpu(), columns(dset)):
             axis.imshow(level.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1)
             axis.axis("off")
             if batch == 0:
                 axis.set_title(dset.classes[label], fontsize=10)
     words = f"black = grey level {low:.1f}, white = {high:.1f} (0 and 1 in the data)"
     figure.supxlabel(f"{title}: {words}" if title else words, fontsize=9)
-    many = f"{dset.images.shape[0] * dset.images.shape[1]} images"
-    return Picture(figure, f"{title or 'A distilled set'}: {many}, labelled {', '.join(dset.classes)}; {words}.")
+    names = ", ".join(dset.classes[label] for label in columns(dset))
+    return Picture(figure, f"{title or 'A distilled set'}: {rows} x {dset.images.shape[1]} images, labelled {names}; {words}.")
 
 
 def step_sizes(dset, title="Step sizes"):
@@ -126,6 +131,8 @@ def lines(curves, xlabel, ylabel, words, log=False):
     axis.set(xlabel=xlabel, ylabel=ylabel)
     if log:
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, fontsize=9)
     return Picture(figure, words)

@@ -72,7 +72,7 @@ def train(loss, weights, gradient_steps, create_graph=True):
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     """The gradient of the goal's loss after training, with respect to all that the training was done with.
 
-    This is the plain version: PyTorch remembers the whole training and differentiates through it.
+    PyTorch remembers the whole training and differentiates through it.
 
     Args:
         loss: `loss(weights, images, labels)`, what each gradient step descends (see `loss_of`).

@@ -70,6 +70,11 @@ def watch_memory(finished, peak):
 def tidy(notebook):
     """Leave only what the cells show: no time stamps, no injected cell, no state of widgets that need a kernel."""
     notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    return still(notebook)
+
+
+def still(notebook):
+    """Leave out what needs a kernel or tells the time."""
     notebook.metadata = {"kernelspec": notebook.metadata.kernelspec, "language_info": {"name": "python"}}
     for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
@@ -84,7 +89,7 @@ def tidy(notebook):
 
 def write_html(notebook, path):
     """An executed notebook as one HTML file that needs nothing else but MathJax for its formulas."""
-    html, _ = HTMLExporter(template_name="lab", log_level="ERROR").from_notebook_node(tidy(notebook))
+    html, _ = HTMLExporter(template_name="lab", log_level="ERROR").from_notebook_node(still(notebook))
     for cell in notebook.cells:  # the template knows no alternative texts; the pictures come in the order of the cells
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):

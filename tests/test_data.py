@@ -1,6 +1,7 @@
 """Data sets: what they hold, how they are cut, and what is refused."""
 
 import errno
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -148,6 +149,25 @@ def test_absent_set_without_a_network(tmp_path, monkeypatch):
     assert list((tmp_path / "root").iterdir()) == []
     with pytest.raises(FileNotFoundError, match="DDLITE_DATA"):
         dd.load("mnist", root=tmp_path / "root", download=False)
+
+
+def test_a_set_with_one_file_lost_is_made_whole(tmp_path, monkeypatch):
+    """What is fetched again lies beside what was left, and replaces it."""
+    def fetch(self, root, download):
+        assert download or (tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte").is_file()
+        for file in data_module.MNIST_FILES if download else []:
+            path = Path(root) / "MNIST" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("fresh")
+        pixels = np.random.default_rng(0).integers(0, 256, (120, 28, 28), dtype=np.uint8)
+        return [SimpleNamespace(data=pixels, targets=np.arange(120) % 10)] * 2
+
+    (tmp_path / "MNIST/raw").mkdir(parents=True)
+    (tmp_path / "MNIST/raw/train-images-idx3-ubyte").write_text("old")
+    monkeypatch.setattr(data_module.Known, "open", fetch)
+    assert dd.load("mnist", root=tmp_path).name == "mnist"
+    assert {(tmp_path / "MNIST" / file).read_text() for file in data_module.MNIST_FILES} == {"fresh"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["MNIST"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])

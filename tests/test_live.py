@@ -77,7 +77,22 @@ def test_divergence_is_not_hidden():
     panel = live.Panel(states(50, learning_rate=1e6))
     with pytest.raises(dd.Diverged, match="outer step"):
         asyncio.run(panel.run())
-    assert panel.state is not None
+    assert panel.state is not None and "diverged: outer step" in panel._view.value and panel._start.disabled
+
+
+def test_running_twice_is_running_once():
+    """Start behind a stopped cell, then the cell again: one loop goes on, the other leaves at once."""
+    async def session():
+        panel = live.Panel(states(12), every=0)
+        first = asyncio.ensure_future(panel.run())
+        await asyncio.sleep(0)
+        panel._stop.click()
+        panel._start.click()
+        await asyncio.gather(first, panel.run())
+        return panel
+
+    panel = asyncio.run(session())
+    assert [step for step, _ in panel.losses] == list(range(1, 13))
 
 
 def test_it_costs_less_than_five_percent(digits):
@@ -111,7 +126,7 @@ def test_pictures_say_what_they_show(shape, batches):
     dset = dd.DistilledSet.noise(made_up(shape), batches=batches, learn_labels=True)
     low, high = show.grey_range(dset)
     words = show.images(dset, "Noise").words
-    assert f"{10 * batches} images" in words and f"black = grey level {low:.1f}, white = {high:.1f}" in words
+    assert f"{batches} x 10 images" in words and f"black = grey level {low:.1f}, white = {high:.1f}" in words
     canvas = show.tiles(dset, zoom=1)
     assert canvas.size == (10 * (shape[1] + 2) - 2, batches * (shape[1] + 2) - 2)
     assert canvas.getextrema() == ((0, 255) if shape[0] == 1 else ((0, 255),) * 3)
