@@ -97,3 +97,25 @@ def test_exercises_say_not_yet(path):
     first = next(k for k, cell in enumerate(cells) if cell.source.startswith("## Exercises") or "\n## Exercises" in cell.source)
     verdicts = [output.text.strip() for cell in cells[first:] if cell.cell_type == "code" for output in cell.outputs]
     assert len(verdicts) >= 3 and set(verdicts) == {"not yet"}
+
+
+def test_exercises_can_be_solved(tmp_path):
+    """Notebook 01 with right answers put in, learned for a short time: every check says so."""
+    answers = {"my_dG_dy = None": "my_dG_dy = 0.08", "    return None  # your lines here": """\
+    trained = unroll(network, means.images[0], means.labels[0], step_sizes)
+    loss = F.cross_entropy(functional_call(network, trained, (real_images,)), real_labels)
+    return step_sizes - rate * torch.autograd.grad(loss, step_sizes)[0]""", "my_five = None": """\
+five = replace(noise, images=noise.images[:, 1::2], labels=noise.labels[:, 1::2])
+for state in dd.distill(five, start, goal, seed=seed, **settings.outer()):
+    pass
+my_five = state.best"""}
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    for wrong, right in answers.items():
+        [cell] = [cell for cell in notebook.cells if cell.cell_type == "code" and wrong in cell.source]
+        cell.source = cell.source.replace(wrong, right)
+    nbformat.write(notebook, tmp_path / "solved.ipynb")
+    solved, *_ = execute(tmp_path / "solved.ipynb", tmp_path / "out.ipynb", outer_steps=200)
+    verdicts = [line for cell in solved.cells if cell.cell_type == "code" for output in cell.outputs
+                for line in output.get("text", "").splitlines() if line.startswith(("right", "not yet"))]
+    assert len(verdicts) == 3 and all(verdict.startswith("right") for verdict in verdicts), verdicts
+    assert "odd" in verdicts[2]
