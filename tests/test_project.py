@@ -128,3 +128,15 @@ def test_readme_numbers_come_from_manifests():
         row = next(line for line in readme.splitlines() if line.startswith(f"| {profile} |"))
         for value in (about["results"]["ten distilled images"], about["seconds"], about["MiB"]):
             assert f"{value} " in row, f"{profile}: {value} is not in {row}"
+
+
+def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
+    """The ten lines of the README, cut to five outer steps."""
+    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert "outer_steps=700" in example
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(example.replace("outer_steps=700", "outer_steps=5"), names)
+    assert "400 test images of digits" in capsys.readouterr().out
+    assert dd.accuracy(names["network"], names["data"].test) == dd.evaluate(
+        names["state"].best, names["start"].networks(), names["goal"], names["data"].test).mean
