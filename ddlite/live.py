@@ -140,7 +140,7 @@ class Panel(_Still):
             f"<div style='display:flex;justify-content:space-around;max-width:900px'>{names}</div>"
             f"<img style='width:100%;max-width:900px;image-rendering:pixelated' "
             f"alt='The images as they are at outer step {self.state.outer_step}' src='data:image/png;base64,{picture}'>"
-            f"<div>black = grey level {low:.1f}, white = {high:.1f} (0 and 1 in the data)</div>"
+            f"<div>black = grey level {low:.2f}, white = {high:.2f} (0 and 1 in the data)</div>"
             f"<div style='display:flex;gap:2em;flex-wrap:wrap'>"
             f"{_curve('loss', self.losses, 0, None)}{_curve('validation score, %', self.scores, 0, 100)}"
             f"{_bars('step sizes', distilled.step_sizes.tolist())}</div>")

@@ -37,7 +37,7 @@ def grey_range(dset):
     levels = grey_levels(dset.images, dset.mean, dset.std).flatten()
     levels = levels[:: max(1, len(levels) // 100_000)]  # enough of them
     low, high = torch.quantile(levels, torch.tensor([0.01, 0.99], device=levels.device)).tolist()
-    return low, max(high, low + 1e-6)
+    return round(low, 2) + 0.0, round(max(high, low + 0.01), 2) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
 def tiles(dset, limits=None, zoom=3, gap=2):
@@ -74,7 +74,7 @@ def images(dset, title=""):
             axis.axis("off")
             if batch == 0:
                 axis.set_title(dset.classes[label], fontsize=10)
-    words = f"black = grey level {low:.1f}, white = {high:.1f} (0 and 1 in the data)"
+    words = f"black = grey level {low:.2f}, white = {high:.2f} (0 and 1 in the data)"
     figure.supxlabel(f"{title}: {words}" if title else words, fontsize=9)
     names = ", ".join(dset.classes[label] for label in columns(dset))
     return Picture(figure, f"{title or 'A distilled set'}: {rows} x {dset.images.shape[1]} images, labelled {names}; {words}.")
@@ -83,8 +83,9 @@ def images(dset, title=""):
 def step_sizes(dset, title="Step sizes"):
     """A `Picture` of a set's step sizes, one bar for each gradient step."""
     figure = Figure(figsize=(max(4, 0.3 * len(dset.step_sizes) + 2), 2.2))
-    _draw_step_sizes(figure.subplots(), dset)
-    figure.suptitle(title, fontsize=10, y=1.02)
+    axis = figure.subplots()
+    _draw_step_sizes(axis, dset)
+    axis.set_title(title, fontsize=10)
     return Picture(figure, f"{title}: {', '.join(f'{size:.2g}' for size in dset.step_sizes.tolist())}.")
 
 
@@ -109,7 +110,7 @@ def learning(state, losses, scores, title="Learning"):
     middle.set(title="validation score, %", xlabel="outer step", ylim=(0, 100))
     _draw_step_sizes(right, state.distilled)
     low, high = grey_range(state.distilled)
-    axis.set_title(f"outer step {state.outer_step} of {state.outer_steps}; black = grey level {low:.1f}, white = {high:.1f}",
+    axis.set_title(f"outer step {state.outer_step} of {state.outer_steps}; black = grey level {low:.2f}, white = {high:.2f}",
                    fontsize=10)
     return Picture(figure, f"{title}: {sentence(state)}")
 
@@ -131,8 +132,10 @@ def lines(curves, xlabel, ylabel, words, log=False):
     axis.set(xlabel=xlabel, ylabel=ylabel)
     if log:
         axis.set_xscale("log")
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.xaxis.set_minor_formatter("")
+        places = sorted({x for points in curves.values() for x, _ in points})
+        places = places if len(places) < 10 else places[::4]
+        axis.set_xticks(places, [f"{place:g}" for place in places])
+        axis.set_xticks([], minor=True)
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, fontsize=9)
     return Picture(figure, words)

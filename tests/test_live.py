@@ -126,7 +126,7 @@ def test_pictures_say_what_they_show(shape, batches):
     dset = dd.DistilledSet.noise(made_up(shape), batches=batches, learn_labels=True)
     low, high = show.grey_range(dset)
     words = show.images(dset, "Noise").words
-    assert f"{batches} x 10 images" in words and f"black = grey level {low:.1f}, white = {high:.1f}" in words
+    assert f"{batches} x 10 images" in words and f"black = grey level {low:.2f}, white = {high:.2f}" in words
     canvas = show.tiles(dset, zoom=1)
     assert canvas.size == (10 * (shape[1] + 2) - 2, batches * (shape[1] + 2) - 2)
     assert canvas.getextrema() == ((0, 255) if shape[0] == 1 else ((0, 255),) * 3)
