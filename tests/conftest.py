@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads on a busy machine can be many times slower than one
+
 import numpy as np
 import pytest
 import torch
