@@ -10,11 +10,41 @@ from ddlite.distill import Diverged, State, distill
 from ddlite.distilled import DistilledSet, manifest, shipped
 from ddlite.evaluate import Report, evaluate
 from ddlite.goals import Fit, accuracy
-from ddlite.networks import AlexCifarNet, LeNet, SmallLeNet, initialise
-from ddlite.starts import FixedStart
+from ddlite.networks import MLP, AlexCifarNet, ConvNet3, LeNet, SmallLeNet, initialise
+from ddlite.scratch import train_from_scratch
+from ddlite.starts import FixedStart, RandomStart
 from ddlite.unroll import loss_of, meta_gradient, outputs_of, train, weights_of
 
 __version__ = "0.1.0"
-__all__ = ["AlexCifarNet", "Data", "DistilledSet", "Diverged", "Fit", "FixedStart", "LeNet", "Report", "SmallLeNet", "Split",
-           "State", "accuracy", "baselines", "distill", "evaluate", "from_arrays", "initialise", "load", "loss_of", "manifest",
-           "meta_gradient", "outputs_of", "profiles", "shipped", "train", "weights_of"]
+__all__ = [
+           "MLP",
+           "AlexCifarNet",
+           "ConvNet3",
+           "Data",
+           "DistilledSet",
+           "Diverged",
+           "Fit",
+           "FixedStart",
+           "LeNet",
+           "RandomStart",
+           "Report",
+           "SmallLeNet",
+           "Split",
+           "State",
+           "accuracy",
+           "baselines",
+           "distill",
+           "evaluate",
+           "from_arrays",
+           "initialise",
+           "load",
+           "loss_of",
+           "manifest",
+           "meta_gradient",
+           "outputs_of",
+           "profiles",
+           "shipped",
+           "train",
+           "train_from_scratch",
+           "weights_of",
+]

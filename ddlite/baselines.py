@@ -1,12 +1,18 @@
-"""What ten pictures can do that nobody learned: real images and class means, under the same gradient steps."""
+"""What images can do that nobody learned: real ones, class means, cluster centres, under the same gradient steps."""
+
+from dataclasses import replace
 
 import torch
+from sklearn.cluster import KMeans
+from sklearn.neighbors import KNeighborsClassifier
 
-from ddlite.distill import validate
 from ddlite.distilled import DistilledSet
+from ddlite.evaluate import Report, evaluate
+from ddlite.scratch import train_from_scratch
 
 # Four to a decade, from 0.001 to 5.6: the paper's grid, wider and finer.
 STEP_SIZES = tuple(round(10 ** (k / 4), 4) for k in range(-12, 4))
+PASSES = (1, 3, 5)
 
 
 def class_means(data, batches=1, passes=3, step_size=0.02):
@@ -17,23 +23,125 @@ def class_means(data, batches=1, passes=3, step_size=0.02):
 
 def real_images(data, images_per_class=1, batches=1, passes=3, step_size=0.02, seed=0):
     """Training images drawn at random, all different: a `DistilledSet`. Raises ValueError if a class has too few."""
-    generator, wanted, drawn = torch.Generator().manual_seed(seed), images_per_class * batches, []
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(images, wanted):
+        return images[torch.randperm(len(images), generator=generator)[:wanted].to(images.device)]
+
+    return _by_class(data, draw, images_per_class, batches, passes, step_size)
+
+
+def centres(data, images_per_class=1, batches=1, passes=3, step_size=0.02, seed=0):
+    """The centres of k-means in each class, as many as there are images (scikit-learn, k-means++): a `DistilledSet`.
+
+    Raises ValueError if a class has fewer images than centres.
+    """
+    def draw(images, wanted):
+        clusters = KMeans(wanted, n_init=1, random_state=seed).fit(images.flatten(1).cpu().numpy())
+        return torch.from_numpy(clusters.cluster_centers_).to(images).unflatten(1, images.shape[1:])
+
+    return _by_class(data, draw, images_per_class, batches, passes, step_size)
+
+
+def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES, passes=None, networks=4):
+    """The set with the constant step size, and the number of passes, that score best on the validation images.
+
+    Args:
+        dset: the `DistilledSet`; its own step sizes play no part.
+        start, goal: as for `distill`.
+        step_sizes: the constants to try.
+        passes: the numbers of passes to try; by default the set's own alone.
+        networks: how many validation networks each choice is tried on.
+
+    Returns the `DistilledSet` and a dict of validation scores in percent: {step size: score} for the best number of passes.
+    """
+    passes = (dset.passes,) if passes is None else tuple(passes)
+    scores = {}
+    for size in step_sizes:
+        tried = replace(dset, step_sizes=dset.step_sizes.new_full((dset.batches * max(passes),), size))
+        report = evaluate(tried, start.networks("validation", networks), goal, goal.data.validation, after=passes)
+        for k, score in zip(report.after, zip(*report.scores)):
+            scores[k, size] = sum(score) / len(score)
+    best, size = max(scores, key=scores.get)
+    chosen = replace(dset, step_sizes=dset.step_sizes.new_full((dset.batches * best,), size))
+    return chosen, {size: score for (k, size), score in scores.items() if k == best}
+
+
+def nearest_neighbour(data, dset):
+    """Accuracy of the k nearest neighbours among the set's images, on normalised pixels, in percent on the test images.
+
+    Nothing is trained; k (1, 3 or 5) is chosen on the validation images (scikit-learn).
+    """
+    images, labels = (tensor.cpu().numpy() for tensor in dset.examples())
+    images = images.reshape(len(images), -1)
+
+    def percent(k, split):
+        return 100 * KNeighborsClassifier(k).fit(images, labels).score(split.images.flatten(1).cpu().numpy(),
+                                                                      split.labels.cpu().numpy())
+
+    k = max([k for k in (1, 3, 5) if k <= len(images)], key=lambda k: percent(k, data.validation))
+    return percent(k, data.test)
+
+
+def table(goal, start, images_per_class=1, batches=10, networks=200, draws=5, candidates=20, epochs=10, fully_trained=5):
+    """The paper's Table 1 row for any data: every baseline on held-out networks, one (name, `Report`) after the other.
+
+    Args:
+        goal, start: as for `distill`; all is chosen on validation images and networks, all is reported on test images and
+            held-out networks.
+        images_per_class, batches: as of the distilled set they stand beside.
+        networks: held-out networks for each row, shared out among its draws.
+        draws: sets of random real images, of k-means centres and of neighbours.
+        candidates: random sets of which the best fifth, by validation score, make the row "best of random".
+        epochs, fully_trained: how long, and how many networks are trained on all the real training images.
+
+    Each set has its own best constant step size and number of passes (1, 3 or 5). `dict(table(...))` gives all rows at once.
+    """
+    data, size = goal.data, {"images_per_class": images_per_class, "batches": batches}
+    random = [real_images(data, **size, seed=seed) for seed in range(max(draws, candidates))]
+    tuned, _ = with_best_step_size(random[0], start, goal, passes=PASSES)  # one choice for all random sets
+    random = [replace(dset, step_sizes=tuned.step_sizes) for dset in random]
+    yield "random real", _over_draws(random[:draws], start, goal, networks)
+    scores = [evaluate(dset, start.networks("validation", 4), goal, data.validation, [dset.passes]).mean
+              for dset in random[:candidates]]
+    order = sorted(range(candidates), key=scores.__getitem__, reverse=True)
+    yield "best of random", _over_draws([random[k] for k in order[: max(1, candidates // 5)]], start, goal, networks)
+    clusters = [centres(data, **size, seed=seed) for seed in range(draws)]
+    tuned, _ = with_best_step_size(clusters[0], start, goal, passes=PASSES)
+    yield "k-means", _over_draws([replace(dset, step_sizes=tuned.step_sizes) for dset in clusters], start, goal, networks)
+    means, _ = with_best_step_size(class_means(data, batches), start, goal, passes=PASSES)
+    yield "class means", _over_draws([means], start, goal, networks)
+    for name, sets in (("k-NN, random real", random[:draws]), ("k-NN, k-means", clusters)):
+        yield name, _report(goal, [[nearest_neighbour(data, dset)] for dset in sets], 0, "draw")
+    trained = [train_from_scratch(data.train.images, data.train.labels, network, epochs=epochs)
+               for network in start.networks("held-out", fully_trained)]
+    steps = epochs * -(-len(data.train) // 256)
+    yield "all real images", _report(goal, [[goal.score(network, data.test)] for network in trained], steps, "network")
+
+
+def _over_draws(sets, start, goal, networks):
+    """One report over held-out networks, each trained on one of the sets, in turn."""
+    each = -(-networks // len(sets))
+    reports = [evaluate(dset, start.networks("held-out", min(each, networks - k * each), first=k * each), goal,
+                        goal.data.test, [dset.passes]) for k, dset in enumerate(sets) if k * each < networks]
+    return replace(reports[0], scores=[scores for report in reports for scores in report.scores],
+                   per_class={name: sum(report.per_class[name] * len(report.scores) for report in reports) / networks
+                              for name in reports[0].per_class})
+
+
+def _report(goal, scores, steps, unit):
+    return Report((1,), scores, None, goal.data.name, "test", len(goal.data.test), steps, unit)
+
+
+def _by_class(data, draw, images_per_class, batches, passes, step_size):
+    """A set of `draw(images of a class, how many)` for each class, dealt out to the batches."""
+    wanted, drawn = images_per_class * batches, []
     for label, name in enumerate(data.classes):
-        own = (data.train.labels == label).nonzero()[:, 0]
+        own = data.train.images[data.train.labels == label]
         if len(own) < wanted:
             raise ValueError(f"Class {name} has {len(own)} training images, {wanted} are asked for.")
-        which = own[torch.randperm(len(own), generator=generator)[:wanted].to(own.device)]
-        drawn.append(data.train.images[which].unflatten(0, (batches, images_per_class)))
+        drawn.append(draw(own, wanted).unflatten(0, (batches, images_per_class)))
     return _as_set(data, torch.cat(drawn, dim=1), passes, step_size)
-
-
-def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES):
-    """The set with the constant step size that scores best on the validation images.
-
-    Returns the `DistilledSet` and a dict {step size: validation score in percent}.
-    """
-    scores = {size: validate(dset.with_step_sizes(size), start, goal) for size in step_sizes}
-    return dset.with_step_sizes(max(scores, key=scores.get)), scores
 
 
 def _as_set(data, images, passes, step_size):

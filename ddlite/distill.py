@@ -40,20 +40,22 @@ class Diverged(ArithmeticError):
         self.state = state
 
 
-def distill(dset, start, goal, outer_steps, seed=0, learning_rate=0.05, step_size_rate=0.4, decay=0.05, batch_size=256,
-            clip=0.5, average=0.998, validate_every=100):
+def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.05, step_size_rate=0.4, decay=0.05,
+            batch_size=256, clip=0.5, average=0.998, validate_every=100, validation_networks=8):
     """Learn a distilled set by unrolled gradient descent.
 
     Args:
         dset: the `DistilledSet` to begin with; it is left as it was.
-        start: where each training starts, e.g. a `FixedStart`.
+        start: where each training starts, a `FixedStart` or `RandomStart`.
         goal: what the trained network should do, e.g. `Fit(data)`.
         outer_steps: updates of the distilled set.
         seed: of the real batches, drawn on the CPU.
+        networks: networks in each outer step, all trained on the set and scored on the same real batch; the meta-gradient is
+            their mean. A random start draws fresh ones at every step; a fixed start has but one.
         learning_rate: of the outer optimiser (Adam, betas 0.5 and 0.999 as in the paper's code), for images and
             learned labels; it falls to 0 along half a cosine.
-        step_size_rate: step sizes learn at this multiple of the learning rate (the paper: 1). They are few, and the
-            training is more sensitive to them than to any pixel.
+        step_size_rate: step sizes (and a momentum) learn at this multiple of the learning rate (the paper: 1). They are
+            few, and the training is more sensitive to them than to any pixel.
         decay: of the pixels, as in AdamW (the paper: 0). Without it, the noise in the meta-gradient piles up in the images;
             the larger they are, the less stable is the training on them.
         batch_size: real training images in each outer step.
@@ -61,14 +63,15 @@ def distill(dset, start, goal, outer_steps, seed=0, learning_rate=0.05, step_siz
             slower, because a few outer steps have gradients many times larger than the rest.
         average: weight of the past in the running average of the iterates.
         validate_every: outer steps between two looks at the validation images.
+        validation_networks: how many networks are trained for such a look; always the same ones.
 
     Returns a generator of `State`, one for each outer step. It computes only when asked for the next one, so that leaving
     the loop stops it.
 
     Raises ValueError for settings or a set that do not fit, and, while running, `Diverged`.
     """
-    if min(outer_steps, batch_size, validate_every) < 1:
-        raise ValueError("outer_steps, batch_size and validate_every must be 1 or more.")
+    if min(outer_steps, networks, batch_size, validate_every, validation_networks) < 1:
+        raise ValueError("outer_steps, networks, batch_size, validate_every and validation_networks must be 1 or more.")
     if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
         raise ValueError("learning_rate, step_size_rate and clip must be positive, decay 0 or more, and average at least 0 "
                          "and less than 1.")
@@ -77,41 +80,31 @@ def distill(dset, start, goal, outer_steps, seed=0, learning_rate=0.05, step_siz
                          f"{goal.data.shape} of {len(goal.data.classes)}: begin with DistilledSet.noise(data, ...).")
     dset.check_split(goal.data.train)
     dset = replace(dset, goal=goal.name, start=start.describe(), initial=None)
-    rates = {"images": learning_rate, "step sizes": learning_rate * step_size_rate, "labels": learning_rate}
-    return _loop(dset, start, goal, outer_steps, seed, rates, decay, batch_size, clip, average, validate_every)
+    slow = learning_rate * step_size_rate
+    rates = {"images": learning_rate, "step_sizes": slow, "labels": learning_rate, "momentum": slow}
+    return _loop(dset, start, goal, outer_steps, seed, networks, _Learned(dset, rates, decay, clip, average), batch_size,
+                 validate_every, validation_networks)
 
 
-def _loop(dset, start, goal, outer_steps, seed, rates, decay, batch_size, clip, average, validate_every):
-    learned = _Learned(dset)
-    mean_over_steps = [parameter.detach().clone() for parameter in learned.parameters]
-    groups = [{"params": [parameter], "lr": rate, "weight_decay": decay if name == "images" else 0.0}
-              for (name, rate), parameter in zip(rates.items(), learned.parameters)]
-    adam = torch.optim.AdamW(groups, betas=(0.5, 0.999))
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, outer_steps)
+def _loop(dset, start, goal, outer_steps, seed, number, learned, batch_size, validate_every, validation_networks):
     batches = torch.Generator().manual_seed(seed)
-    best, best_score, state = dset, validate(dset, start, goal), None
+    best, best_score, state = dset, validate(dset, start, goal, validation_networks), None
 
     for outer_step in range(1, outer_steps + 1):
         images, labels = draw(goal.data, batch_size, batches)
-        loss, networks = 0.0, list(start.networks("training"))
-        adam.zero_grad()
-        for network in networks:
-            loss += learned.backward(network.to(images.device), goal, images, labels, 1 / len(networks))
-        norm = torch.nn.utils.clip_grad_norm_(learned.parameters, clip)
+        networks = start.networks("training", number, first=(outer_step - 1) * number)
+        loss, gradients = learned.meta_gradient(networks, goal, images, labels)
+        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             sizes = ", ".join(f"{size:.3g}" for size in learned.dset().step_sizes[:10])
             raise Diverged(f"Distillation diverged at outer step {outer_step}: loss {loss:.3g}, norm of the meta-gradient "
                            f"{norm:.3g}, step sizes {sizes}. The last good set is in the exception's state.best. "
                            "Try a smaller learning_rate or a smaller initial step_size.", state)
-        adam.step()
-        cosine.step()
+        learned.step(gradients, norm, (1 + math.cos(math.pi * (outer_step - 1) / outer_steps)) / 2)
 
-        past = min(average, outer_step / (outer_step + 10))  # the first iterates are soon forgotten
-        for mean, parameter in zip(mean_over_steps, learned.parameters):
-            mean.lerp_(parameter.detach(), 1 - past)
-        current, score = learned.dset(mean_over_steps), None
+        current, score = learned.dset(), None
         if outer_step % validate_every == 0 or outer_step == outer_steps:
-            score = validate(current, start, goal)
+            score = validate(current, start, goal, validation_networks)
             if score > best_score:
                 best, best_score = current, score
         state = State(outer_step, outer_steps, loss, current, score, best, best_score)
@@ -125,40 +118,70 @@ def draw(data: Data, batch_size, generator):
     return data.train.images[which].to(memory_format=torch.channels_last), data.train.labels[which]
 
 
-def validate(dset, start, goal):
+def validate(dset, start, goal, number=8):
     """The mean score of validation networks on the validation images, after training on the set."""
     scores = [goal.score(dset.train(network.to(dset.images.device), own_weights=True), goal.data.validation)
-              for network in start.networks("validation")]
+              for network in start.networks("validation", number)]
     return sum(scores) / len(scores)
 
 
 class _Learned:
-    """The free numbers behind a distilled set: images as they are, step sizes that stay positive, labels that sum to 1."""
+    """The free numbers behind a distilled set, and Adam for them.
 
-    def __init__(self, dset):
-        self._dset = dset
-        free = [dset.images, _inverse_softplus(dset.step_sizes)]
+    Free: images as they are, step sizes that stay positive, labels that sum to 1, a momentum that stays in 0..1.
+    Adam is written out, because the first step of a `torch.optim` optimiser imports PyTorch's compiler: seconds, and a
+    quarter of the memory of a small notebook.
+    """
+
+    def __init__(self, dset, rates, decay, clip, average, betas=(0.5, 0.999)):
+        self._dset, self._rates, self._decay, self._clip, self._average, self._betas = dset, rates, decay, clip, average, betas
+        free = {"images": dset.images, "step_sizes": _inverse_softplus(dset.step_sizes)}
         if dset.labels.is_floating_point():
-            free.append(dset.labels.clamp(min=1e-6).log())
-        self.parameters = [tensor.detach().clone().requires_grad_() for tensor in free]
+            free["labels"] = dset.labels.clamp(min=1e-6).log()
+        if dset.momentum is not None:
+            free["momentum"] = dset.momentum.clamp(1e-3, 0.999).logit()
+        self.free = {name: tensor.detach().clone().requires_grad_() for name, tensor in free.items()}
+        self.mean = {name: tensor.detach().clone() for name, tensor in free.items()}  # over the last iterates
+        self.first = {name: torch.zeros_like(tensor) for name, tensor in free.items()}  # Adam's two moments
+        self.second = {name: torch.zeros_like(tensor) for name, tensor in free.items()}
+        self.steps = 0
 
-    def tensors(self, parameters=None):
-        images, raw, *logits = self.parameters if parameters is None else parameters
-        return images, logits[0].softmax(-1) if logits else self._dset.labels, torch.nn.functional.softplus(raw)
+    def dset(self):
+        """The average over the last iterates, as a distilled set."""
+        return replace(self._dset, **{name: tensor.clone() for name, tensor in self._tensors(self.mean).items()})
 
-    def dset(self, parameters=None):
-        images, labels, step_sizes = (tensor.detach() for tensor in self.tensors(parameters))
-        return replace(self._dset, images=images.clone(), labels=labels.clone(), step_sizes=step_sizes)
+    def meta_gradient(self, networks, goal, images, labels):
+        """The mean over networks of the goal's loss (a number), and its gradients with respect to the free numbers (a list)."""
+        tensors, losses, sums = self._tensors(self.free), [], None
+        fixed = {"labels": self._dset.labels, "momentum": None}
+        for network in networks:
+            network = network.to(images.device)
+            loss, gradients = unroll.meta_gradient(
+                unroll.loss_of(network), goal.loss_of(network, images, labels), unroll.weights_of(network),
+                **{**fixed, **tensors})
+            losses.append(loss)
+            sums = gradients if sums is None else {name: sums[name] + gradient for name, gradient in gradients.items()}
+        means = [sums[name] / len(losses) for name in tensors]
+        return torch.stack(losses).mean().item(), torch.autograd.grad(list(tensors.values()), list(self.free.values()), means)
 
-    def backward(self, network, goal, images, labels, share):
-        """Add one network's share of the meta-gradient to the parameters' `.grad`; returns its share of the goal's loss."""
-        outputs, mine = unroll.outputs_of(network), self.tensors()
-        loss, *gradients = unroll.meta_gradient(
-            unroll.loss_of(network), lambda weights: goal.loss(outputs(weights, images), labels),
-            unroll.weights_of(network), *mine)
-        pairs = [(tensor, share * gradient) for tensor, gradient in zip(mine, gradients) if gradient is not None]
-        torch.autograd.backward(*map(list, zip(*pairs)))
-        return share * loss.item()
+    def step(self, gradients, norm, fraction):
+        """One step of Adam (with decay as in AdamW) at a fraction of the rates, the gradients cut down to the norm allowed."""
+        self.steps += 1
+        shrink, past = min(1, self._clip / (norm + 1e-6)), min(self._average, self.steps / (self.steps + 10))
+        (beta, beta2), steps = self._betas, self.steps
+        with torch.no_grad():
+            for (name, free), gradient in zip(self.free.items(), gradients):
+                first, second, rate = self.first[name], self.second[name], fraction * self._rates[name]
+                first.lerp_(gradient * shrink, 1 - beta)
+                second.lerp_((gradient * shrink) ** 2, 1 - beta2)
+                free.mul_(1 - rate * self._decay if name == "images" else 1)
+                free.sub_(rate * (first / (1 - beta**steps)) / ((second / (1 - beta2**steps)).sqrt() + 1e-8))
+                self.mean[name].lerp_(free, 1 - past)  # the first iterates are soon forgotten
+
+    def _tensors(self, free):
+        make = {"images": torch.clone, "step_sizes": torch.nn.functional.softplus,
+                "labels": lambda logits: logits.softmax(-1), "momentum": torch.sigmoid}
+        return {name: make[name](tensor) for name, tensor in free.items()}
 
 
 def _inverse_softplus(positive):

@@ -31,9 +31,10 @@ class DistilledSet:
         data: name of the data set that it stands for.
         classes: names of the classes.
         mean, std: the normalisation of the images, and of the images that the trained network is to see.
+        momentum: of the gradient steps, a scalar tensor in 0..1 (not in the paper); None for plain gradient descent.
         goal: what it was made for ("fit"); None before learning.
-        start: where training starts, a dict with `kind` ("fixed"), the `network`'s class name, `shapes` of its
-            weights by name and their `fingerprint`; None before learning.
+        start: where training starts, a dict with `kind` ("fixed", "random"), the `network`'s class name, `shapes` of
+            its weights by name, and their `fingerprint` or the `law` that draws them; None before learning.
         initial: the weights of a fixed start, a tuple of tensors, where the set carries them.
     """
 
@@ -44,6 +45,7 @@ class DistilledSet:
     classes: tuple
     mean: tuple
     std: tuple
+    momentum: torch.Tensor | None = None
     goal: str | None = None
     start: dict | None = None
     initial: tuple | None = None
@@ -59,6 +61,8 @@ class DistilledSet:
                              "one for each gradient step is needed, batches x passes in all.")
         if not all(torch.isfinite(t).all() for t in (self.images, self.labels.float(), self.step_sizes)):
             raise ValueError("The images, labels or step sizes hold NaN or infinity.")
+        if self.momentum is not None and not (self.momentum.dim() == 0 and 0 <= self.momentum < 1):
+            raise ValueError(f"The momentum is {self.momentum.tolist()}: one number, at least 0 and less than 1, is needed.")
         if self.step_sizes.min() < 0:
             raise ValueError("A step size is negative: gradient descent would climb.")
         if soft and (self.labels.min() < 0 or (self.labels.sum(-1) - 1).abs().max() > 1e-4):
@@ -67,29 +71,38 @@ class DistilledSet:
             raise ValueError(f"The labels must be class numbers in 0..{len(self.classes) - 1}.")
 
     @classmethod
-    def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, learn_labels=False, seed=0):
+    def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, learn_labels=False, momentum=0.0, seed=0):
         """A set to begin learning with: images from N(0, 1), labels in class order, all step sizes alike.
 
         Args:
             data: the `Data` it is to stand for.
-            images_per_class: counted per batch.
+            images_per_class: counted per batch. With learned labels it may be a fraction, e.g. 0.5: five images for ten
+                classes.
             batches, passes: gradient steps are batches x passes.
             step_size: the initial value.
-            learn_labels: labels become distributions that are learned too (they begin at 90 % for their class).
+            learn_labels: labels become distributions that are learned too. They begin at 90 % for their class; where there
+                are fewer images than classes, image k of n shares its 90 % among the classes k, k + n, ...
+            momentum: of the gradient steps, the value to begin with (it is learned too); 0 for none, as in the paper.
             seed: of the noise, drawn on the CPU, so that every device begins alike.
         """
-        if min(images_per_class, batches, passes) < 1 or not step_size > 0:
-            raise ValueError("images_per_class, batches and passes must be 1 or more, and step_size positive.")
         classes = len(data.classes)
-        generator = torch.Generator().manual_seed(seed)
-        images = torch.randn(batches, classes * images_per_class, *data.shape, generator=generator)
-        labels = torch.arange(classes).repeat_interleave(images_per_class).repeat(batches, 1)
+        n = round(classes * images_per_class)
+        if min(n, batches, passes) < 1 or not step_size > 0:
+            raise ValueError("images_per_class, batches and passes must be 1 or more, and step_size positive.")
+        if n < classes and not learn_labels:
+            raise ValueError(f"{n} images cannot stand for {classes} classes with one fixed label each: use learn_labels=True.")
+        if n > classes and n % classes:
+            raise ValueError(f"{images_per_class} images per class: a fraction must be less than 1.")
+        images = torch.randn(batches, n, *data.shape, generator=torch.Generator().manual_seed(seed))
+        labels = torch.arange(min(n, classes)).repeat_interleave(max(n // classes, 1)).repeat(batches, 1)
         if learn_labels:
-            certain = torch.nn.functional.one_hot(labels, classes).float()
-            labels = 0.9 * certain + 0.1 * (1 - certain) / (classes - 1)
+            own = (torch.arange(classes) % n == labels[..., None]).float()
+            labels = 0.9 * own / own.sum(-1, keepdim=True) + 0.1 * (1 - own) / (1 - own).sum(-1, keepdim=True).clamp(min=1)
+            labels = labels / labels.sum(-1, keepdim=True)
         device = data.train.images.device
         return cls(images.to(device), labels.to(device), torch.full((batches * passes,), float(step_size), device=device),
-                   data.name, data.classes, data.mean, data.std)
+                   data.name, data.classes, data.mean, data.std,
+                   torch.tensor(float(momentum), device=device) if momentum else None)
 
     @property
     def batches(self):
@@ -106,6 +119,10 @@ class DistilledSet:
         steps = self.batches * (self.passes if passes is None else passes)
         for t, step_size in enumerate(self.step_sizes[:steps]):
             yield self.images[t % self.batches], self.labels[t % self.batches], step_size
+
+    def examples(self):
+        """Images (batches * n, C, H, W) and labels without order and step sizes, as protocol B wants them."""
+        return self.images.flatten(0, 1), self.labels.flatten(0, 1)
 
     def with_step_sizes(self, step_sizes):
         """The same set with other step sizes: a number for all steps, or one for each (batches x passes)."""
@@ -130,10 +147,8 @@ class DistilledSet:
         weights = unroll.weights_of(trained)
         if self.start is not None and self.start["kind"] == "fixed":
             weights = self._fixed_weights(trained, weights, own_weights)
-        images = self.images.to(weights[0].device)
-        moved = replace(self, images=images, labels=self.labels.to(images.device),
-                        step_sizes=self.step_sizes.to(images.device))
-        weights = unroll.train(unroll.loss_of(trained), weights, moved.gradient_steps(passes), create_graph=False)
+        steps = ([tensor.to(weights[0].device) for tensor in step] for step in self.gradient_steps(passes))
+        weights = unroll.train(unroll.loss_of(trained), weights, steps, self.momentum, create_graph=False)
         with torch.no_grad():
             for own, new in zip(trained.parameters(), weights, strict=True):
                 own.copy_(new)
@@ -162,6 +177,8 @@ class DistilledSet:
         """
         initial = self.initial if initial is None else tuple(initial)
         tensors = {"images": self.images, "labels": self.labels, "step_sizes": self.step_sizes}
+        if self.momentum is not None:
+            tensors["momentum"] = self.momentum
         for name, weight in zip(self.start["shapes"] if initial else (), initial or (), strict=True):
             tensors[f"initial.{name}"] = weight
         order = f"step t uses batch t mod {self.batches} and step_sizes[t]"
@@ -182,7 +199,8 @@ class DistilledSet:
         start = about["start"]
         initial = [tensors[f"initial.{name}"] for name in start["shapes"] if f"initial.{name}" in tensors] if start else []
         return cls(tensors["images"], tensors["labels"], tensors["step_sizes"], about["data"], tuple(about["classes"]),
-                   tuple(about["mean"]), tuple(about["std"]), about["goal"], start, tuple(initial) or None)
+                   tuple(about["mean"]), tuple(about["std"]), tensors.get("momentum"), about["goal"], start,
+                   tuple(initial) or None)
 
     @classmethod
     def shipped(cls, name):

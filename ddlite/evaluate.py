@@ -1,7 +1,18 @@
 """Networks x goal x data: how good a distilled set is."""
 
 import statistics
+import time
+import warnings
 from dataclasses import asdict, dataclass
+from html import escape
+
+import torch
+from scipy.stats import t as student
+from tqdm.auto import tqdm
+
+from ddlite.goals import predict
+
+LONG = 600  # seconds, from which on evaluate says beforehand how long it will take
 
 
 @dataclass(frozen=True)
@@ -9,58 +20,114 @@ class Report:
     """The scores of one distilled set.
 
     Attributes:
-        scores: for each network, its score in percent before training and after each pass.
+        after: after which passes was scored; 0 is before any training.
+        scores: for each network, its score in percent after each of these.
+        per_class: accuracy on each class after the last pass, in percent, mean over the networks.
         data, split: which images were classified, how many in `images`.
         gradient_steps: how many one training takes.
+        unit: what the scores are of, "network" unless said otherwise.
     """
 
+    after: tuple
     scores: list
+    per_class: dict | None
     data: str
     split: str
     images: int
     gradient_steps: int
+    unit: str = "network"
 
     @property
     def before(self):
-        """Mean score of the untrained networks, in percent."""
-        return statistics.mean(scores[0] for scores in self.scores)
+        """Mean score of the untrained networks, in percent; None where that was not looked at."""
+        return statistics.mean(scores[0] for scores in self.scores) if self.after[0] == 0 else None
+
+    @property
+    def final(self):
+        """Every network's score after training, in percent: a list."""
+        return [scores[-1] for scores in self.scores]
 
     @property
     def mean(self):
         """Mean score after training, in percent."""
-        return statistics.mean(scores[-1] for scores in self.scores)
+        return statistics.mean(self.final)
 
     @property
     def std(self):
         """Standard deviation over the networks (with n - 1), in points; None for a single network."""
-        return statistics.stdev(scores[-1] for scores in self.scores) if len(self.scores) > 1 else None
+        return statistics.stdev(self.final) if len(self.scores) > 1 else None
+
+    @property
+    def interval(self):
+        """95 % confidence interval of the mean over all such networks (Student's t): (low, high); None for a single one."""
+        n = len(self.scores)
+        half = student.ppf(0.975, n - 1) * self.std / n**0.5 if n > 1 else None
+        return None if half is None else (self.mean - half, self.mean + half)
 
     def to_dict(self):
-        """All of it as a JSON-able dict, for a manifest."""
-        return asdict(self)
+        """All of it, with mean, std, min, max and interval, as a JSON-able dict, for a manifest."""
+        return {**asdict(self), "mean": self.mean, "std": self.std, "min": min(self.final),
+                "max": max(self.final), "interval": self.interval}
 
     def __str__(self):
         spread = "" if self.std is None else f" ± {self.std:.1f}"
-        networks = "1 network" if len(self.scores) == 1 else f"{len(self.scores)} networks"
-        return (f"{self.mean:.1f}{spread} % after {self.gradient_steps} gradient steps ({self.before:.1f} % before): "
-                f"{networks}, {self.images} {self.split} images of {self.data}")
+        before = "" if self.before is None else f" ({self.before:.1f} % before)"
+        steps = f" after {self.gradient_steps} gradient steps" if self.gradient_steps else ", nothing trained"
+        return (f"{self.mean:.1f}{spread} %{steps}{before}: {self._count()}, "
+                f"{self.images} {self.split} images of {self.data}")
+
+    def _repr_html_(self):
+        rows = [("before any step" if passes == 0 else f"after pass {passes}", [scores[k] for scores in self.scores])
+                for k, passes in enumerate(self.after)]
+        cells = "".join(f"<tr><td>{name}</td>" + "".join(f"<td>{number:.1f}</td>" for number in _summary(scores)) + "</tr>"
+                        for name, scores in rows)
+        head = "<th>mean</th>" if self.std is None else "<th>mean</th><th>std</th><th>min</th><th>max</th>"
+        sure = "" if self.std is None else "; mean of all such networks: {:.1f} to {:.1f} (95 %)".format(*self.interval)
+        return (f"<table><thead><tr><th>accuracy, %</th>{head}</tr></thead><tbody>{cells}</tbody></table>"
+                f"<p>{self.gradient_steps} gradient steps; {self._count()}, {self.images} {escape(self.split)} images of "
+                f"{escape(self.data)}{sure}.</p>")
+
+    def _count(self):
+        return f"{len(self.scores)} {self.unit}{'s' if len(self.scores) > 1 else ''}"
 
 
-def evaluate(dset, networks, goal, split):
+def evaluate(dset, networks, goal, split, after=None):
     """Train each network on the distilled set, from its own weights, and score it before and after each pass.
 
     Args:
         dset: a `DistilledSet`.
-        networks: an iterable of `nn.Module`, e.g. `start.networks("held-out")`.
+        networks: a sequence of `nn.Module`, e.g. `start.networks("held-out", 200)`.
         goal: what to score by, e.g. `Fit(data)`.
         split: the images to score on, e.g. `data.test`; normalised as the set's own.
+        after: the passes after which to score, e.g. `[3]`; by default 0 (before any step) and each. Scoring takes most of
+            the time.
 
-    Returns a `Report`. Raises ValueError for another normalisation, or if there is no network.
+    Returns a `Report`. What takes longer than two seconds shows a progress bar; what will take longer than ten minutes
+    says so beforehand, in a warning.
+    Raises ValueError for another normalisation, for passes that the set does not have, or if there is no network.
     """
     dset.check_split(split)
-    device = split.images.device
-    scores = [[goal.score(dset.train(network.to(device), passes, own_weights=True), split)
-               for passes in range(dset.passes + 1)] for network in networks]
+    after = tuple(range(dset.passes + 1)) if after is None else tuple(sorted(after))
+    if not after or not 0 <= after[0] <= after[-1] <= dset.passes:
+        raise ValueError(f"after={list(after)}: the set has {dset.passes} passes, so that 0..{dset.passes} can be scored.")
+    device, classes = split.images.device, len(dset.classes)
+    scores, right, began = [], torch.zeros(classes), time.monotonic()
+    for network in tqdm(networks, desc="networks", delay=2, leave=False):
+        network = network.to(device)
+        predicted = [predict(dset.train(network, passes, own_weights=True), split) for passes in after]
+        scores.append([goal.rate(one, split.labels) for one in predicted])
+        right += torch.bincount(split.labels[predicted[-1] == split.labels], minlength=classes).cpu()
+        seconds = (time.monotonic() - began) * len(networks)
+        if len(scores) == 1 and seconds > LONG:
+            warnings.warn(f"{len(networks)} networks will take about {seconds / 60:.0f} minutes. Interrupt to stop; "
+                          "fewer networks tell nearly as much.", stacklevel=2)
     if not scores:
         raise ValueError("There is no network to evaluate.")
-    return Report(scores, goal.data.name, split.name, len(split), len(dset.step_sizes))
+    share = 100 * right / (torch.bincount(split.labels, minlength=classes).cpu() * len(scores))
+    return Report(after, scores, dict(zip(dset.classes, share.tolist())), goal.data.name, split.name, len(split),
+                  len(dset.step_sizes))
+
+
+def _summary(scores):
+    one = len(scores) == 1
+    return scores if one else (statistics.mean(scores), statistics.stdev(scores), min(scores), max(scores))

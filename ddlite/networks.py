@@ -1,5 +1,8 @@
 """What is trained: small networks of the paper. Any other `nn.Module` works as well."""
 
+import math
+from functools import partial
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -71,6 +74,50 @@ class SmallLeNet(nn.Module):
         return self.linear2(F.relu(self.linear1(hidden)))
 
 
+class MLP(nn.Module):
+    """Two hidden layers of 128 with ReLUs (118,282 weights at 1x28x28), to see whether images learned for LeNet teach it.
+
+    Args:
+        shape: one picture's (channels, height, width).
+        classes: how many outputs.
+
+    >>> sum(weight.numel() for weight in MLP().parameters())
+    118282
+    """
+
+    def __init__(self, shape=(1, 28, 28), classes=10):
+        super().__init__()
+        self.linear1 = nn.Linear(math.prod(shape), 128)
+        self.linear2 = nn.Linear(128, 128)
+        self.linear3 = nn.Linear(128, classes)
+
+    def forward(self, images):
+        return self.linear3(F.relu(self.linear2(F.relu(self.linear1(images.flatten(1))))))
+
+
+class ConvNet3(nn.Module):
+    """The field's usual test network: three blocks of 3x3 convolution, instance norm, ReLU and average pooling.
+
+    Args:
+        shape: one picture's (channels, height, width); 8 pixels or more.
+        classes: how many outputs.
+        width: channels of each block, 128 by custom; fewer are quicker.
+
+    >>> sum(weight.numel() for weight in ConvNet3().parameters())
+    308746
+    """
+
+    def __init__(self, shape=(1, 28, 28), classes=10, width=128):
+        super().__init__()
+        channels, height, width_of_picture = shape
+        self.blocks = nn.Sequential(*(layer for k in range(3) for layer in (
+            nn.Conv2d(width if k else channels, width, 3, padding=1), nn.GroupNorm(width, width), nn.ReLU(), nn.AvgPool2d(2))))
+        self.linear = nn.Linear(width * (height // 8) * (width_of_picture // 8), classes)
+
+    def forward(self, images):
+        return self.linear(self.blocks(images).flatten(1))
+
+
 class AlexCifarNet(nn.Module):
     """The paper's network for CIFAR-10: 1,756,426 weights at 3x32x32.
 
@@ -105,29 +152,44 @@ class AlexCifarNet(nn.Module):
         return self.linear3(F.relu(self.linear2(hidden)))
 
 
-def initialise(network, seed):
-    """Draw all weights of a network afresh: Xavier normal with gain 1, biases 0 (the paper's law).
+LAWS = {
+    "xavier-normal": nn.init.xavier_normal_,
+    "xavier-uniform": nn.init.xavier_uniform_,
+    "kaiming-normal": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
+    "orthogonal": nn.init.orthogonal_,
+}
+
+
+def initialise(network, seed, law="xavier-normal"):
+    """Draw all weights of a network afresh.
 
     Args:
         network: any `nn.Module` of convolutions, linear layers and group or layer norms; changed in place.
-        seed: an int; the same seed gives the same weights on every device.
+        seed: an int of 32 bits; the same seed gives the same weights on every device.
+        law: "xavier-normal" (the paper's, with gain 1), "xavier-uniform", "kaiming-normal" (for ReLUs) or "orthogonal";
+            biases are 0.
 
-    Returns the same network. Raises ValueError if a layer has weights that this law does not cover.
+    Returns the same network. Raises ValueError for a seed or law that does not exist, or if a layer has weights that the
+    law does not cover.
     """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"Seed {seed}: it must lie in 0..{2**32 - 1}; PyTorch's CPU generator heeds no more than 32 bits.")
+    if law not in LAWS:
+        raise ValueError(f"There is no law {law!r}. Known: {', '.join(LAWS)}.")
     generator = torch.Generator().manual_seed(seed)
     for name, module in network.named_modules():
         own = dict(module.named_parameters(recurse=False))
         if isinstance(module, (nn.GroupNorm, nn.LayerNorm)):
             module.reset_parameters()
         elif own and getattr(module, "weight", None) is not None and module.weight.dim() >= 2:
-            fresh = nn.init.xavier_normal_(torch.empty(module.weight.shape), generator=generator)
+            fresh = LAWS[law](torch.empty(module.weight.shape), generator=generator)
             with torch.no_grad():
                 module.weight.copy_(fresh)
                 if own.get("bias") is not None:
                     module.bias.zero_()
         elif own:
-            raise ValueError(f"Xavier normal has no rule for layer {name!r} ({type(module).__name__}): "
-                             "initialise this network yourself and pass it as it is.")
+            raise ValueError(f"The law {law} has no rule for layer {name!r} ({type(module).__name__}): initialise this network "
+                             "yourself and pass it as it is; for random starts, use law='pytorch'.")
     return network
 
 

@@ -40,13 +40,14 @@ def loss_of(network):
     return loss
 
 
-def train(loss, weights, gradient_steps, create_graph=True):
+def train(loss, weights, gradient_steps, momentum=None, create_graph=True):
     """Gradient descent on a distilled set: one batch and one step size per step (eq. 2 of the paper).
 
     Args:
         loss: `loss(weights, images, labels)`, a scalar tensor.
         weights: a list of tensors that require a gradient.
         gradient_steps: (images, labels, step_size) of each step, in order.
+        momentum: share of each step's direction that is carried into the next (not in the paper); None for none.
         create_graph: keep the graph of every step, so that a gradient can flow back through the training.
             Memory then grows with the number of steps.
 
@@ -61,15 +62,20 @@ def train(loss, weights, gradient_steps, create_graph=True):
     >>> round(new_w.item(), 4), round(torch.autograd.grad(new_w, step_size)[0].item(), 4)
     (0.6, -4.0)
     """
+    directions = None
     for images, labels, step_size in gradient_steps:
         gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=create_graph)
-        weights = [w - step_size * g for w, g in zip(weights, gradients)]
+        if momentum is None or directions is None:
+            directions = gradients
+        else:
+            directions = [momentum * d + g for d, g in zip(directions, gradients)]
+        weights = [w - step_size * d for w, d in zip(weights, directions)]
         if not create_graph:
             weights = [w.detach().requires_grad_() for w in weights]
     return weights
 
 
-def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum=None):
     """The gradient of the goal's loss after training, with respect to all that the training was done with.
 
     PyTorch remembers the whole training and differentiates through it.
@@ -81,15 +87,17 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
         images: (batches, n, C, H, W).
         labels: (batches, n) class numbers, or (batches, n, classes) distributions.
         step_sizes: (batches * passes,); step t uses batch t mod batches.
+        momentum: a scalar tensor, or None for plain gradient descent.
 
-    Returns the goal's loss (a scalar tensor) and its gradients for images, labels (None for class numbers)
-    and step sizes, shaped like these.
+    Returns the goal's loss (a scalar tensor) and a dict of its gradients with respect to `images`, `step_sizes` and,
+    where they are floats, `labels` and `momentum`, each shaped like what it belongs to.
     """
-    soft = labels.is_floating_point()
-    learned = [tensor.detach().requires_grad_() for tensor in ((images, step_sizes, labels) if soft else (images, step_sizes))]
-    images, step_sizes = learned[:2]
-    labels = learned[2] if soft else labels
+    inputs = {"images": images, "step_sizes": step_sizes, "labels": labels, "momentum": momentum}
+    learned = {name: tensor.detach().requires_grad_() for name, tensor in inputs.items()
+               if tensor is not None and tensor.is_floating_point()}
+    inputs.update(learned)
+    images, step_sizes, labels, momentum = inputs.values()
     gradient_steps = [(images[t % len(images)], labels[t % len(images)], step_size) for t, step_size in enumerate(step_sizes)]
-    value = goal_loss(train(loss, weights, gradient_steps))
-    gradients = torch.autograd.grad(value, learned)
-    return value.detach(), gradients[0], gradients[2] if soft else None, gradients[1]
+    value = goal_loss(train(loss, weights, gradient_steps, momentum))
+    gradients = torch.autograd.grad(value, list(learned.values()), materialize_grads=True)
+    return value.detach(), dict(zip(learned, gradients))

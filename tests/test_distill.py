@@ -143,7 +143,7 @@ def test_the_best_step_size_is_chosen_on_validation_images():
 def test_profiles_refuse_what_they_do_not_know():
     with pytest.raises(ValueError, match="Known: quick, laptop, full"):
         dd.profiles.fixed("fast")
-    with pytest.raises(ValueError, match="Known: data, network, outer_steps"):
+    with pytest.raises(ValueError, match="Known: start, data, network, outer_steps"):
         dd.profiles.fixed("quick", steps=3)
 
 

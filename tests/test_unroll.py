@@ -31,10 +31,10 @@ def small_problem(soft, batches=2, passes=2):
     return images, labels, step_sizes, real
 
 
-def meta_gradient(network, images, labels, step_sizes, real):
+def meta_gradient(network, images, labels, step_sizes, real, momentum=None):
     outputs = dd.outputs_of(network)
     return dd.meta_gradient(dd.loss_of(network), lambda w: F.cross_entropy(outputs(w, real[0]), real[1]),
-                            dd.weights_of(network), images, labels, step_sizes)
+                            dd.weights_of(network), images, labels, step_sizes, momentum)
 
 
 def test_two_numbers_by_hand():
@@ -56,22 +56,22 @@ def test_two_steps_by_hand():
 
 
 @pytest.mark.parametrize("soft", [False, True])
-def test_finite_differences(soft):
+@pytest.mark.parametrize("momentum", [None, 0.6])
+def test_finite_differences(soft, momentum):
     network = small_network()
     images, labels, step_sizes, real = small_problem(soft)
-    _, *gradients = meta_gradient(network, images, labels, step_sizes, real)
-    tensors = [images, labels, step_sizes]
-    for which, gradient in enumerate(gradients):
-        if gradient is None:
-            assert not soft and which == 1
-            continue
-        generator = torch.Generator().manual_seed(2)
+    tensors = {"images": images, "labels": labels, "step_sizes": step_sizes}
+    if momentum is not None:
+        tensors["momentum"] = torch.tensor(momentum, dtype=torch.float64)
+    _, gradients = meta_gradient(network, real=real, **tensors)
+    assert set(gradients) == set(tensors) - (set() if soft else {"labels"})
+    generator = torch.Generator().manual_seed(2)
+    for name, gradient in gradients.items():
+        assert gradient.shape == tensors[name].shape and gradient.abs().sum() > 0
         for _ in range(3):
             direction = torch.randn(gradient.shape, generator=generator, dtype=torch.float64)
-            values = []
-            for side in (1e-6, -1e-6):
-                moved = [t + side * direction if k == which else t for k, t in enumerate(tensors)]
-                values.append(meta_gradient(network, *moved, real)[0].item())
+            values = [meta_gradient(network, real=real, **{**tensors, name: tensors[name] + side * direction})[0].item()
+                      for side in (1e-6, -1e-6)]
             expected = (values[0] - values[1]) / 2e-6
             assert (gradient * direction).sum().item() == pytest.approx(expected, rel=1e-6, abs=1e-8)
 
@@ -89,14 +89,14 @@ def test_linear_regression_in_closed_form():
     def goal(weights):
         return ((A @ weights[0] - b) ** 2).mean()
 
-    value, d_images, d_labels, d_eta = dd.meta_gradient(loss, goal, [w0.requires_grad_()], X[None], y[None, :, None], eta)
+    value, gradients = dd.meta_gradient(loss, goal, [w0.requires_grad_()], X[None], y[None, :, None], eta)
     r, gradient = X @ w0 - y, 2 / 4 * X.T @ (X @ w0 - y)
     w1 = w0 - eta * gradient
     v = 2 / 6 * A.T @ (A @ w1 - b)  # the goal's gradient at w1
     torch.testing.assert_close(value, ((A @ w1 - b) ** 2).mean())
-    torch.testing.assert_close(d_eta, -(gradient @ v)[None])
-    torch.testing.assert_close(d_labels[0, :, 0], eta * 2 / 4 * X @ v)
-    torch.testing.assert_close(d_images[0], -eta * 2 / 4 * (torch.outer(r, v) + torch.outer(X @ v, w0)))
+    torch.testing.assert_close(gradients["step_sizes"], -(gradient @ v)[None])
+    torch.testing.assert_close(gradients["labels"][0, :, 0], eta * 2 / 4 * X @ v)
+    torch.testing.assert_close(gradients["images"][0], -eta * 2 / 4 * (torch.outer(r, v) + torch.outer(X @ v, w0)))
 
 
 def test_equals_a_slow_loop():
@@ -121,21 +121,22 @@ def test_equals_a_slow_loop():
                 new[name] = weights[name] - sizes[step] * gradient
             weights, step = new, step + 1
     expected = torch.autograd.grad(F.cross_entropy(logits(weights, real[0]), real[1]), (pixels, sizes))
-    _, d_images, _, d_sizes = meta_gradient(network, images, labels, step_sizes, real)
-    torch.testing.assert_close(d_images, expected[0], rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(d_sizes, expected[1], rtol=1e-10, atol=1e-12)
+    _, gradients = meta_gradient(network, images, labels, step_sizes, real)
+    torch.testing.assert_close(gradients["images"], expected[0], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(gradients["step_sizes"], expected[1], rtol=1e-10, atol=1e-12)
 
 
 @settings(max_examples=15, deadline=None)
-@given(batches=st.integers(1, 3), passes=st.integers(1, 3), hidden=st.integers(1, 5), seed=st.integers(0, 1000))
-def test_trains_like_torch_sgd(batches, passes, hidden, seed):
+@given(batches=st.integers(1, 3), passes=st.integers(1, 3), hidden=st.integers(1, 5), seed=st.integers(0, 1000),
+       momentum=st.sampled_from([None, 0.0, 0.5, 0.9]))
+def test_trains_like_torch_sgd(batches, passes, hidden, seed, momentum):
     """Without differentiating through it, the unroll is `torch.optim.SGD` with another rate at every step."""
     generator = torch.Generator().manual_seed(seed)
     network = dd.initialise(nn.Sequential(nn.Flatten(), nn.Linear(4, hidden), nn.ReLU(), nn.Linear(hidden, 3)), seed).double()
     images = torch.randn(batches, 3, 1, 2, 2, generator=generator, dtype=torch.float64)
     sizes = torch.rand(batches * passes, generator=generator, dtype=torch.float64)
     other = copy.deepcopy(network)
-    sgd = torch.optim.SGD(other.parameters(), lr=1.0)
+    sgd = torch.optim.SGD(other.parameters(), lr=1.0, momentum=momentum or 0)
     for t, size in enumerate(sizes.tolist()):
         sgd.param_groups[0]["lr"] = size
         sgd.zero_grad()
@@ -143,7 +144,7 @@ def test_trains_like_torch_sgd(batches, passes, hidden, seed):
         sgd.step()
     steps = [(images[t % batches], torch.arange(3), size) for t, size in enumerate(sizes)]
     for create_graph in (True, False):
-        weights = dd.train(dd.loss_of(network), dd.weights_of(network), steps, create_graph=create_graph)
+        weights = dd.train(dd.loss_of(network), dd.weights_of(network), steps, momentum, create_graph=create_graph)
         for ours, theirs in zip(weights, other.parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
@@ -154,9 +155,10 @@ def test_trains_like_torch_sgd(batches, passes, hidden, seed):
     dd.LeNet()])
 def test_any_module(network):
     images = torch.randn(1, 10, 1, 28, 28)
-    loss, d_images, _, d_sizes = meta_gradient(network, images, torch.arange(10)[None], torch.tensor([0.1, 0.1]),
-                                               (torch.randn(8, 1, 28, 28), torch.arange(8)))
-    assert d_images.shape == images.shape and d_images.abs().sum() > 0 and d_sizes.abs().min() > 0 and loss > 0
+    loss, gradients = meta_gradient(network, images, torch.arange(10)[None], torch.tensor([0.1, 0.1]),
+                                    (torch.randn(8, 1, 28, 28), torch.arange(8)))
+    assert gradients["images"].shape == images.shape and gradients["images"].abs().sum() > 0
+    assert gradients["step_sizes"].abs().min() > 0 and loss > 0
 
 
 def test_inputs_are_left_as_they_were():
