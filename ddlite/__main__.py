@@ -84,7 +84,8 @@ def one_seed(settings, data, seed, held_out, path):
     report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test, None if fixed else [best.passes])
     results = {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "std": report.std,
                "min": min(report.final), "max": max(report.final), "interval": report.interval, "before": report.before,
-               "networks": len(report.scores), "gradient_steps": report.gradient_steps,
+               "networks": len(report.scores), "scores": [round(score, 2) for score in report.final],
+               "gradient_steps": report.gradient_steps,
                "step_sizes": [round(size, 4) for size in best.step_sizes.tolist()],
                "momentum": None if best.momentum is None else round(best.momentum.item(), 4), "seconds": round(seconds, 1)}
     if fixed:

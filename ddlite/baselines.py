@@ -113,7 +113,7 @@ def table(goal, start, images_per_class=1, batches=10, networks=200, draws=5, ca
     yield "class means", _over_draws([means], start, goal, networks)
     for name, sets in (("k-NN, random real", random[:draws]), ("k-NN, k-means", clusters)):
         yield name, _report(goal, [[nearest_neighbour(data, dset)] for dset in sets], 0, "draw")
-    trained = [train_from_scratch(data.train.images, data.train.labels, network, epochs=epochs)
+    trained = [train_from_scratch(data.train.images, data.train.labels, network, epochs, learning_rate=0.05)
                for network in start.networks("held-out", fully_trained)]
     steps = epochs * -(-len(data.train) // 256)
     yield "all real images", _report(goal, [[goal.score(network, data.test)] for network in trained], steps, "network")

@@ -149,10 +149,7 @@ class DistilledSet:
             weights = self._fixed_weights(trained, weights, own_weights)
         steps = ([tensor.to(weights[0].device) for tensor in step] for step in self.gradient_steps(passes))
         weights = unroll.train(unroll.loss_of(trained), weights, steps, self.momentum, create_graph=False)
-        with torch.no_grad():
-            for own, new in zip(trained.parameters(), weights, strict=True):
-                own.copy_(new)
-        return trained
+        return unroll.with_weights(trained, weights)
 
     def normalise(self, images):
         """Grey levels in 0..1, (N, C, H, W), normalised as a network trained on this set needs them."""

@@ -6,6 +6,7 @@ import contextlib
 import html
 import io
 import signal
+import statistics
 import threading
 import time
 
@@ -14,6 +15,7 @@ from IPython.display import display
 
 from ddlite import show
 from ddlite.distill import Diverged
+from ddlite.evaluate import evaluate
 
 
 class _Still(widgets.VBox):
@@ -190,6 +192,45 @@ class Playground(_Still):
         self._use.value = "as learned"
 
 
+class HeldOut(_Still):
+    """Try a set on networks it has never met: a list of laws of initialisation, a slider for how many, a histogram.
+
+    Args:
+        dset: the `DistilledSet`.
+        start: `start(law)`, a `RandomStart` for that law.
+        laws: the names to choose from; the first is shown first.
+        goal: what to score by, e.g. `Fit(data)`; the networks are scored on its test images.
+    """
+
+    def __init__(self, dset, start, laws, goal):
+        self._dset, self._start_of, self._goal, self._known = dset, start, goal, {}
+        self._law = widgets.Dropdown(options=list(laws), description="law")
+        self._number = widgets.IntSlider(value=10, min=2, max=50, description="networks", continuous_update=False)
+        self._result = widgets.HTML()
+        for control in (self._law, self._number):
+            control.observe(self._update, names="value")
+        super().__init__([self._law, self._number, self._result])
+        self._update()
+
+    def scores(self):
+        """The scores of as many held-out networks as chosen, of the law chosen; each network is trained but once."""
+        law, number = self._law.value, self._number.value
+        known = self._known.setdefault(law, [])
+        if number > len(known):
+            fresh = self._start_of(law).networks("held-out", number - len(known), first=len(known))
+            known += evaluate(self._dset, fresh, self._goal, self._goal.data.test, [self._dset.passes]).final
+        return known[:number]
+
+    def picture(self):
+        return show.histogram({self._law.value: self.scores()}, words="Held-out networks")
+
+    def _update(self, _=None):
+        scores = self.scores()
+        self._result.value = (f"<p role='status'><b style='font-size:150%'>{statistics.mean(scores):.1f} ± "
+                              f"{statistics.stdev(scores):.1f} %</b> on {len(scores)} held-out networks, {min(scores):.1f} to "
+                              f"{max(scores):.1f}</p>{_dots('test accuracy, %', scores)}")
+
+
 @contextlib.contextmanager
 def _interrupts():
     """Collect interrupts (Ctrl-C, the notebook's square button) instead of letting them break a step in the middle."""
@@ -215,6 +256,16 @@ def _curve(title, points, low, high, width=260, height=90):
             f"<text x='0' y='12' font-size='12' fill='currentColor'>{title} (0 to {high:.3g})</text>"
             f"<g transform='translate(0,18)'><path d='M0 0V{height}H{width}' fill='none' stroke='currentColor' "
             f"stroke-width='0.5'/><polyline points='{path}' fill='none' stroke='{show.BLUE}' stroke-width='1.5'/></g></svg>")
+
+
+def _dots(title, values, width=500):
+    places = "".join(f"<circle cx='{width * value / 100:.1f}' cy='{12 + 7 * (k % 4)}' r='3' fill='{show.BLUE}' "
+                     f"fill-opacity='0.6'/>" for k, value in enumerate(values))
+    ticks = "".join(f"<text x='{width * tick / 100}' y='56' font-size='11' text-anchor='middle' fill='currentColor'>"
+                    f"{tick}</text>" for tick in range(0, 101, 20))
+    return (f"<svg role='img' aria-label='{title}: one dot for each network' width='{width + 30}' height='62' "
+            f"viewBox='-15 0 {width + 30} 62'><path d='M0 42H{width}' stroke='currentColor' stroke-width='0.5'/>{places}{ticks}"
+            "</svg>")
 
 
 def _bars(title, values, width=260, height=90):

@@ -51,8 +51,8 @@ PROFILES = {
         "full-cifar10": Settings("fixed", "cifar10", networks.AlexCifarNet, outer_steps=20_000, batches=10, step_size=0.02),
     },
     "random": {
-        "quick": Settings("random", "digits", networks.SmallLeNet, outer_steps=150, passes=5, step_size=0.1, learning_rate=0.1,
-                          batch_size=128, validate_every=25),
+        "quick": Settings("random", "digits", networks.MLP, outer_steps=400, batches=10, passes=1, step_size=0.1,
+                          learning_rate=0.1, batch_size=128, validate_every=50),
         "laptop": Settings("random", "mnist", networks.LeNet, outer_steps=800, batches=10, step_size=0.05),
         "full": Settings("random", "mnist", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.05, networks=4),
         "full-cifar10": Settings("random", "cifar10", networks.AlexCifarNet, outer_steps=20_000, batches=10, step_size=0.02,

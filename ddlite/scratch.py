@@ -3,7 +3,8 @@
 import copy
 
 import torch
-from torch.nn import functional as F
+
+from ddlite import unroll
 
 
 def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, momentum=0.9, decay=5e-4, batch_size=256,
@@ -30,15 +31,19 @@ def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, 
     if epochs < 1:
         raise ValueError("epochs must be 1 or more.")
     trained = copy.deepcopy(network).train()
-    device = next(trained.parameters()).device
+    weights = unroll.weights_of(trained)
+    device, loss_of_batch = weights[0].device, unroll.loss_of(trained)
     images, labels = images.to(device, memory_format=torch.channels_last), labels.to(device)
-    sgd = torch.optim.SGD(trained.parameters(), learning_rate, momentum, weight_decay=decay)
     generator = torch.Generator().manual_seed(seed)
-    for epoch in range(epochs):
-        if epoch == epochs // 2:
-            sgd.param_groups[0]["lr"] = learning_rate / 10
-        for which in torch.randperm(len(images), generator=generator).to(device).split(batch_size):
-            sgd.zero_grad()
-            F.cross_entropy(trained(images[which]), labels[which]).backward()
-            sgd.step()
-    return trained.eval()
+
+    def loss(weights, images, labels):  # the gradient of decay / 2 * w**2 is decay * w
+        return loss_of_batch(weights, images, labels) + decay / 2 * sum((weight**2).sum() for weight in weights)
+
+    def minibatches():
+        for epoch in range(epochs):
+            rate = learning_rate if epoch < epochs // 2 else learning_rate / 10
+            for which in torch.randperm(len(images), generator=generator).to(device).split(batch_size):
+                yield images[which], labels[which], rate
+
+    weights = unroll.train(loss, weights, minibatches(), momentum, create_graph=False)
+    return unroll.with_weights(trained, weights).eval()

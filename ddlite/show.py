@@ -141,6 +141,21 @@ def lines(curves, xlabel, ylabel, words, log=False):
     return Picture(figure, words)
 
 
+def histogram(scores, xlabel="test accuracy, %", words=""):
+    """A `Picture` of how scores are spread: {name: list of percents}, one row of bars for each name, on a common axis."""
+    figure = Figure(figsize=(7, 1 + 0.9 * len(scores)), layout="constrained")
+    rows = figure.subplots(len(scores), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, color, (name, values) in zip(rows, (BLUE, ORANGE) * len(scores), scores.items()):
+        axis.hist(values, bins=range(0, 101, 2), color=color)
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        axis.set_yticks([])
+        axis.set_xlim(0, 100)
+    rows[-1].set_xlabel(xlabel)
+    spans = "; ".join(f"{name}: {min(values):.1f} to {max(values):.1f}, mean {sum(values) / len(values):.1f} "
+                      f"({len(values)} networks)" for name, values in scores.items())
+    return Picture(figure, f"{words or 'Histogram'}: {spans}.")
+
+
 def _draw_step_sizes(axis, dset):
     sizes = dset.step_sizes.tolist()
     axis.bar(range(1, len(sizes) + 1), sizes, color=BLUE)

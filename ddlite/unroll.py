@@ -14,6 +14,14 @@ def weights_of(network):
     return [weight.detach().clone().requires_grad_() for weight in network.parameters()]
 
 
+def with_weights(network, weights):
+    """Put weights, ordered as `weights_of` gives them, into the network; returns the network."""
+    with torch.no_grad():
+        for own, new in zip(network.parameters(), weights, strict=True):
+            own.copy_(new)
+    return network
+
+
 def outputs_of(network):
     """The network as a function of its weights.
 

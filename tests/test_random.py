@@ -163,7 +163,8 @@ def test_report_says_what_it_knows(tiny):
     assert report.final == by_hand and report.mean == pytest.approx(statistics.mean(by_hand))
     assert report.std == pytest.approx(statistics.stdev(by_hand)) and [len(scores) for scores in report.scores] == [3] * 4
     counts = [(tiny.test.labels == k).sum().item() for k in range(3)]
-    assert sum(report.per_class[name] * n for name, n in zip("012", counts)) / sum(counts) == pytest.approx(report.mean, abs=1e-3)
+    weighted = sum(report.per_class[name] * n for name, n in zip("012", counts)) / sum(counts)
+    assert weighted == pytest.approx(report.mean, abs=1e-3)
     low, high = report.interval
     half = 3.182446 * report.std / 2  # Student's t, 3 degrees of freedom
     assert (low, high) == pytest.approx((report.mean - half, report.mean + half), abs=1e-4)
