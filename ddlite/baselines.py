@@ -83,23 +83,25 @@ def nearest_neighbour(data, dset):
     return percent(k, data.test)
 
 
-def table(goal, start, images_per_class=1, batches=10, networks=200, draws=5, candidates=20, epochs=10, fully_trained=5):
+def table(goal, start, images_per_class=1, batches=10, passes=PASSES, networks=200, draws=5, candidates=20, epochs=10,
+          fully_trained=5):
     """The paper's Table 1 row for any data: every baseline on held-out networks, one (name, `Report`) after the other.
 
     Args:
         goal, start: as for `distill`; all is chosen on validation images and networks, all is reported on test images and
             held-out networks.
         images_per_class, batches: as of the distilled set they stand beside.
+        passes: the numbers of passes to choose from (the paper's: 1, 3, 5).
         networks: held-out networks for each row, shared out among its draws.
         draws: sets of random real images, of k-means centres and of neighbours.
         candidates: random sets of which the best fifth, by validation score, make the row "best of random".
         epochs, fully_trained: how long, and how many networks are trained on all the real training images.
 
-    Each set has its own best constant step size and number of passes (1, 3 or 5). `dict(table(...))` gives all rows at once.
+    Each kind of set has its own best constant step size and number of passes. `dict(table(...))` gives all rows at once.
     """
     data, size = goal.data, {"images_per_class": images_per_class, "batches": batches}
     random = [real_images(data, **size, seed=seed) for seed in range(max(draws, candidates))]
-    tuned, _ = with_best_step_size(random[0], start, goal, passes=PASSES)  # one choice for all random sets
+    tuned, _ = with_best_step_size(random[0], start, goal, passes=passes)  # one choice for all random sets
     random = [replace(dset, step_sizes=tuned.step_sizes) for dset in random]
     yield "random real", _over_draws(random[:draws], start, goal, networks)
     scores = [evaluate(dset, start.networks("validation", 4), goal, data.validation, [dset.passes]).mean
@@ -107,9 +109,9 @@ def table(goal, start, images_per_class=1, batches=10, networks=200, draws=5, ca
     order = sorted(range(candidates), key=scores.__getitem__, reverse=True)
     yield "best of random", _over_draws([random[k] for k in order[: max(1, candidates // 5)]], start, goal, networks)
     clusters = [centres(data, **size, seed=seed) for seed in range(draws)]
-    tuned, _ = with_best_step_size(clusters[0], start, goal, passes=PASSES)
+    tuned, _ = with_best_step_size(clusters[0], start, goal, passes=passes)
     yield "k-means", _over_draws([replace(dset, step_sizes=tuned.step_sizes) for dset in clusters], start, goal, networks)
-    means, _ = with_best_step_size(class_means(data, batches), start, goal, passes=PASSES)
+    means, _ = with_best_step_size(class_means(data, batches), start, goal, passes=passes)
     yield "class means", _over_draws([means], start, goal, networks)
     for name, sets in (("k-NN, random real", random[:draws]), ("k-NN, k-means", clusters)):
         yield name, _report(goal, [[nearest_neighbour(data, dset)] for dset in sets], 0, "draw")

@@ -64,16 +64,15 @@ def columns(dset):
 def images(dset, title=""):
     """A `Picture` of a distilled set: a row for each batch, the label above each column."""
     low, high = grey_range(dset)
-    width, rows = 10, dset.batches
-    figure = Figure(figsize=(width, 0.7 + rows * width / dset.images.shape[1]), layout="constrained")
-    axes = figure.subplots(rows, dset.images.shape[1], squeeze=False)
-    for batch in range(rows):
-        levels = grey_levels(dset.images[batch], dset.mean, dset.std).clamp(low, high).sub(low).div(high - low)
-        for axis, level, label in zip(axes[batch], levels.cpu(), columns(dset)):
-            axis.imshow(level.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1)
-            axis.axis("off")
-            if batch == 0:
-                axis.set_title(dset.classes[label], fontsize=10)
+    rows, n, height, width = *dset.images.shape[:2], *dset.images.shape[-2:]
+    figure = Figure(figsize=(10, 0.7 + rows * 10 / n), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(tiles(dset, (low, high), zoom=1), cmap="gray", interpolation="nearest")
+    axis.set_xticks([k * (width + 2) + width / 2 for k in range(n)], [dset.classes[label] for label in columns(dset)])
+    named = range(rows) if rows > 1 else ()
+    axis.set_yticks([k * (height + 2) + height / 2 for k in named], [f"batch {k + 1}" for k in named])
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    axis.spines[:].set_visible(False)
     words = f"black = grey level {low:.2f}, white = {high:.2f} (0 and 1 in the data)"
     figure.supxlabel(f"{title}: {words}" if title else words, fontsize=9)
     names = ", ".join(dset.classes[label] for label in columns(dset))

@@ -55,7 +55,7 @@ def execute(path, output, **parameters):
 
 def results(notebook):
     """The numbers in the table that the cells tagged "results" print, by the words before them."""
-    rows = re.findall(r"^(.+?)\s+(\d+\.\d)$", shown(notebook, "results"), re.MULTILINE)
+    rows = re.findall(r"^(.+?)\s+(\d+\.\d)(?:\s+\d+\.\d)?$", shown(notebook, "results"), re.MULTILINE)
     return {words: float(number) for words, number in rows}
 
 
