@@ -4,10 +4,10 @@ Three nouns carry it: where training *starts*, the *goal* that the trained netwo
 the *distilled set*. `ddlite.show` (still pictures) and `ddlite.live` (the interactive panel) are imported by themselves.
 """
 
-from ddlite import baselines, profiles
+from ddlite import adjoint, baselines, profiles
 from ddlite.data import Data, Split, from_arrays, load
 from ddlite.distill import Diverged, State, distill
-from ddlite.distilled import DistilledSet, manifest, shipped
+from ddlite.distilled import DistilledSet, manifest, manifests, shipped
 from ddlite.evaluate import Report, evaluate
 from ddlite.goals import Fit, accuracy
 from ddlite.networks import MLP, AlexCifarNet, ConvNet3, LeNet, SmallLeNet, initialise
@@ -16,35 +16,7 @@ from ddlite.starts import FixedStart, RandomStart
 from ddlite.unroll import loss_of, meta_gradient, outputs_of, train, weights_of
 
 __version__ = "0.1.0"
-__all__ = [
-           "MLP",
-           "AlexCifarNet",
-           "ConvNet3",
-           "Data",
-           "DistilledSet",
-           "Diverged",
-           "Fit",
-           "FixedStart",
-           "LeNet",
-           "RandomStart",
-           "Report",
-           "SmallLeNet",
-           "Split",
-           "State",
-           "accuracy",
-           "baselines",
-           "distill",
-           "evaluate",
-           "from_arrays",
-           "initialise",
-           "load",
-           "loss_of",
-           "manifest",
-           "meta_gradient",
-           "outputs_of",
-           "profiles",
-           "shipped",
-           "train",
-           "train_from_scratch",
-           "weights_of",
-]
+__all__ = ["MLP", "AlexCifarNet", "ConvNet3", "Data", "DistilledSet", "Diverged", "Fit", "FixedStart", "LeNet",
+           "RandomStart", "Report", "SmallLeNet", "Split", "State", "accuracy", "adjoint", "baselines", "distill", "evaluate",
+           "from_arrays", "initialise", "load", "loss_of", "manifest", "manifests", "meta_gradient", "outputs_of",
+           "profiles", "shipped", "train", "train_from_scratch", "weights_of"]

@@ -230,8 +230,13 @@ def shipped():
     return sorted(Path(entry.name).stem for entry in ASSETS.iterdir() if entry.name.endswith(".safetensors"))
 
 
+def manifests():
+    """The names of all manifests that come with the package: those of the shipped sets, and of baselines beside them."""
+    return sorted(Path(entry.name).stem for entry in ASSETS.iterdir() if entry.name.endswith(".json"))
+
+
 def manifest(name):
-    """What is known of a shipped set: configuration, seeds, results, command, device, fingerprint of the data (a dict)."""
-    if name not in shipped():
-        raise ValueError(f"No set {name!r} comes with ddlite. These do: {', '.join(shipped())}.")
+    """What is known of a shipped result: configuration, seeds, results, command, machine, fingerprint of the data (a dict)."""
+    if name not in manifests():
+        raise ValueError(f"No result {name!r} comes with ddlite. These do: {', '.join(manifests())}.")
     return json.loads((ASSETS / f"{name}.json").read_text(encoding="utf-8"))

@@ -83,6 +83,8 @@ class Report:
                         for name, scores in rows)
         head = "<th>mean</th>" if self.std is None else "<th>mean</th><th>std</th><th>min</th><th>max</th>"
         sure = "" if self.std is None else "; mean of all such networks: {:.1f} to {:.1f} (95 %)".format(*self.interval)
+        classes = ", ".join(f"{escape(name)}: {share:.0f}" for name, share in (self.per_class or {}).items())
+        sure += f". Accuracy on each class, %: {classes}" if classes else ""
         return (f"<table><thead><tr><th>accuracy, %</th>{head}</tr></thead><tbody>{cells}</tbody></table>"
                 f"<p>{self.gradient_steps} gradient steps; {self._count()}, {self.images} {escape(self.split)} images of "
                 f"{escape(self.data)}{sure}.</p>")

@@ -44,7 +44,7 @@ class Panel(_Still):
     Args:
         states: the generator that `ddlite.distill` returns.
         title: what stands above the panel, and before the sentence that replaces it.
-        every: seconds between two pictures.
+        every: seconds between two pictures, or more where a picture takes long.
 
     `panel.state` is the last `State`; `panel.state.best` the set to keep. Nothing is learned before `run`.
     """
@@ -52,7 +52,7 @@ class Panel(_Still):
     def __init__(self, states, title="Learning", every=0.5):
         self.title, self.every = title, every
         self.state, self.losses, self.scores = None, [], []
-        self.drawing_seconds = 0.0  # what the panel costs
+        self.drawing_seconds = self._last_drawing = 0.0  # what the panel costs
         self._states, self._mode, self._running, self._drawn = states, "ready", False, 0.0
         self._view = widgets.HTML()
         self._start = widgets.Button(description="Start", icon="play", tooltip="Start or go on learning")
@@ -104,7 +104,8 @@ class Panel(_Still):
         self.losses.append((state.outer_step, state.loss))
         if state.score is not None:
             self.scores.append((state.outer_step, state.score))
-        if time.monotonic() - self._drawn > self.every:
+        # However long a picture takes, drawing stays under a twenty-fifth of the time.
+        if time.monotonic() - self._drawn > max(self.every, 25 * self._last_drawing):
             self._draw()
         return True
 
@@ -127,7 +128,8 @@ class Panel(_Still):
         began = time.monotonic()
         self._view.value = f"<b>{html.escape(self.title)}</b>" + (self._content() if self.state else "<p>Not begun.</p>")
         self._drawn = time.monotonic()
-        self.drawing_seconds += self._drawn - began
+        self._last_drawing = self._drawn - began
+        self.drawing_seconds += self._last_drawing
 
     def _content(self):
         distilled, file = self.state.distilled, io.BytesIO()

@@ -2,6 +2,7 @@
 
     python notebooks/execute.py demo     run notebook 01 in the quick profile, write build/01_fixed_initialization.html
     python notebooks/execute.py store    run all notebooks in the quick profile, store their outputs and the README's pictures
+                                         and tables
     python notebooks/execute.py laptop   run all notebooks in the laptop profile, write them as HTML under build/
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import psutil
+import tables
 from nbconvert import HTMLExporter
 
 import ddlite as dd
@@ -26,7 +28,9 @@ from ddlite.files import machine, read_json, write_bytes, write_json
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
 MEASURED = HERE / "measured.json"
-NOTEBOOKS = sorted(HERE.glob("[0-9]*.ipynb"))
+LESSONS = sorted(HERE.glob("[0-9]*.ipynb"))
+RESULTS = HERE / "results.ipynb"
+README = HERE.parent / "README.md"
 STILL = {"image/png", "image/jpeg"}
 NO_WORDS = "No description has been provided for this image"  # what nbconvert writes where it knows no better
 
@@ -113,24 +117,36 @@ def note(path, profile, notebook, seconds, mebibytes):
 
 
 def demo():
-    notebook, seconds, _ = execute(NOTEBOOKS[0], BUILD / NOTEBOOKS[0].name, profile="quick")
-    page = BUILD / f"{NOTEBOOKS[0].stem}.html"
+    notebook, seconds, _ = execute(LESSONS[0], BUILD / LESSONS[0].name, profile="quick")
+    page = BUILD / f"{LESSONS[0].stem}.html"
     write_html(notebook, page)
     print(f"\n{shown(notebook, 'results')}\nThe whole notebook, run in {seconds:.0f} s: "
           f"{page.relative_to(HERE.parent)}")
 
 
 def store():
-    for path in NOTEBOOKS:
+    for path in (*LESSONS, RESULTS):
         notebook, *cost = execute(path, BUILD / path.name, profile="quick")
         write_bytes(path, nbformat.writes(tidy(notebook)).encode() + b"\n")
-        note(path, "quick", notebook, *cost)
+        if path != RESULTS:
+            note(path, "quick", notebook, *cost)
     for name in dd.shipped():
         write_bytes(HERE / "pictures" / f"{name}.png", show.images(dd.DistilledSet.shipped(name)).png)
+    write_bytes(README, with_tables(README.read_text(encoding="utf-8")).encode())
+
+
+def with_tables(text):
+    """The README with its tables made anew, each between a comment that names it and the next <!-- end -->."""
+    made = {"fixed": tables.sets("fixed"), "random": tables.sets("random"), "cost": tables.cost(read_json(MEASURED))}
+    for name, table in made.items():
+        before, rest = text.split(f"<!-- {name} -->\n")
+        _, after = rest.split("\n<!-- end -->", 1)
+        text = f"{before}<!-- {name} -->\n{table}\n<!-- end -->{after}"
+    return text
 
 
 def laptop():
-    for path in NOTEBOOKS:
+    for path in LESSONS:
         notebook, *cost = execute(path, BUILD / f"laptop-{path.name}", profile="laptop")
         write_html(notebook, BUILD / f"laptop-{path.stem}.html")
         note(path, "laptop", notebook, *cost)

@@ -1,6 +1,5 @@
 """What holds the project together: one list of packages, one style, links made from one value, a wheel with its assets."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -104,7 +103,7 @@ def test_repository_is_clean_and_small():
 
 def test_imports_run_one_way():
     """A file of the core imports only files above it in this list."""
-    order = ["files", "data", "networks", "unroll", "starts", "scratch", "distilled", "goals", "evaluate", "distill",
+    order = ["files", "data", "networks", "unroll", "adjoint", "starts", "scratch", "distilled", "goals", "evaluate", "distill",
              "baselines", "profiles", "show", "live"]
     for place, name in enumerate(order):
         text = (ROOT / "ddlite" / f"{name}.py").read_text()
@@ -114,20 +113,15 @@ def test_imports_run_one_way():
         assert set(imported) <= set(order[:place]), f"{name} imports {imported}"
 
 
-def test_readme_numbers_come_from_manifests():
-    """Every accuracy in the README's tables of shipped sets stands in a manifest."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_set_has_a_manifest_of_its_own_making():
+    """What ships was made by the command that its manifest names, from data with a fingerprint, at a known commit."""
     for name in dd.shipped():
-        tests = [run["test"] for run in dd.manifest(name)["seeds"]]
-        row = next(line for line in readme.splitlines() if f"`{name}`" in line and line.startswith("|"))
-        for value in (dd.manifest(name)["test"], sum(tests) / len(tests), min(tests), max(tests)):
-            assert f"{value:.1f}" in row, f"{name}: {value:.1f} is not in {row}"
-        assert f"| {len(tests)} |" in row
-    measured = json.loads((ROOT / "notebooks/measured.json").read_text())["01_fixed_initialization"]
-    for profile, about in measured.items():
-        row = next(line for line in readme.splitlines() if line.startswith(f"| {profile} |"))
-        for value in (about["results"]["ten distilled images"], about["seconds"], about["MiB"]):
-            assert f"{value} " in row, f"{profile}: {value} is not in {row}"
+        about, dset = dd.manifest(name), dd.DistilledSet.shipped(name)
+        assert about["command"].startswith("python -m ddlite distill") and about["data_fingerprint"] and about["commit"]
+        assert about["test"] in [run["test"] for run in about["seeds"]]
+        assert about["validation"] == max(run["validation"] for run in about["seeds"])
+        assert [round(size, 4) for size in dset.step_sizes.tolist()] == about["step_sizes"]
+        assert dset.start["kind"] == about["configuration"].get("start", "fixed")
 
 
 def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
