@@ -21,6 +21,7 @@ def main(arguments=None):
     learn.add_argument("--seeds", type=int, nargs="+", default=[0], help="each draws networks, noise and real batches (0)")
     learn.set_defaults(command=distill)
     compare = commands.add_parser("baselines", allow_abbrev=False, help="what images do that nobody learned (Table 1's row)")
+    compare.add_argument("--epochs", type=int, default=10, help="of training on all real images (10)")
     compare.set_defaults(command=compare_baselines)
     for each in (learn, compare):
         each.add_argument("--start", default="fixed", choices=dd.profiles.PROFILES, help="one network or fresh ones (fixed)")
@@ -101,7 +102,7 @@ def compare_baselines(options):
     start, rows = settings.starts(data, 0), {}
     with tqdm(total=7, desc="baselines", disable=None) as bar:
         for name, report in dd.baselines.table(dd.Fit(data), start, round(settings.images_per_class), settings.batches,
-                                               options.held_out):
+                                               networks=options.held_out, epochs=options.epochs):
             rows[name] = {**report.to_dict(), "text": str(report)}
             bar.update()
             print(f"{name:20}{report}")

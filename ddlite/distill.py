@@ -5,9 +5,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ddlite import unroll
+from ddlite import adjoint, unroll
+from ddlite.checkpoint import Checkpoint
 from ddlite.data import Data
 from ddlite.distilled import DistilledSet
+from ddlite.files import fingerprint
+
+ENGINES = {"plain": unroll.meta_gradient, "adjoint": adjoint.meta_gradient}
+LARGE = 5_000_000  # gradient steps x weights from which on the graph of a whole training is not kept (100 MB and more)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Diverged(ArithmeticError):
 
 
 def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.05, step_size_rate=0.4, decay=0.05,
-            batch_size=256, clip=0.5, average=0.998, validate_every=100, validation_networks=8):
+            batch_size=256, clip=0.5, average=0.998, validate_every=100, validation_networks=8, engine=None, checkpoint=None,
+            checkpoint_every=100):
     """Learn a distilled set by unrolled gradient descent.
 
     Args:
@@ -64,14 +70,24 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         average: weight of the past in the running average of the iterates.
         validate_every: outer steps between two looks at the validation images.
         validation_networks: how many networks are trained for such a look; always the same ones.
+        engine: "plain" (`unroll.meta_gradient`) or "adjoint" (`adjoint.meta_gradient`: the same numbers, slower, far less
+            memory). By default plain, unless the training is long or the network large.
+        checkpoint: a file in which the distillation is kept, every `checkpoint_every` outer steps and when it is left; if the
+            file is there already, the distillation goes on from it, on a CPU with the very numbers it would have had.
 
     Returns a generator of `State`, one for each outer step. It computes only when asked for the next one, so that leaving
     the loop stops it.
 
-    Raises ValueError for settings or a set that do not fit, and, while running, `Diverged`.
+    Raises ValueError for settings, a set or a checkpoint that do not fit, and, while running, `Diverged`.
     """
-    if min(outer_steps, networks, batch_size, validate_every, validation_networks) < 1:
-        raise ValueError("outer_steps, networks, batch_size, validate_every and validation_networks must be 1 or more.")
+    settings = {"outer_steps": outer_steps, "seed": seed, "networks": networks, "learning_rate": learning_rate,
+                "step_size_rate": step_size_rate, "decay": decay, "batch_size": batch_size, "clip": clip, "average": average,
+                "validate_every": validate_every, "validation_networks": validation_networks}
+    if min(outer_steps, networks, batch_size, validate_every, validation_networks, checkpoint_every) < 1:
+        raise ValueError("outer_steps, networks, batch_size, validate_every, validation_networks and checkpoint_every must "
+                         "be 1 or more.")
+    if engine not in (None, *ENGINES):
+        raise ValueError(f"There is no engine {engine!r}. Known: {', '.join(ENGINES)}.")
     if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
         raise ValueError("learning_rate, step_size_rate and clip must be positive, decay 0 or more, and average at least 0 "
                          "and less than 1.")
@@ -80,35 +96,54 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
                          f"{goal.data.shape} of {len(goal.data.classes)}: begin with DistilledSet.noise(data, ...).")
     dset.check_split(goal.data.train)
     dset = replace(dset, goal=goal.name, start=start.describe(), initial=None)
-    slow = learning_rate * step_size_rate
-    rates = {"images": learning_rate, "step_sizes": slow, "labels": learning_rate, "momentum": slow}
-    return _loop(dset, start, goal, outer_steps, seed, networks, _Learned(dset, rates, decay, clip, average), batch_size,
-                 validate_every, validation_networks)
+    size = len(dset.step_sizes) * sum(math.prod(shape) for shape in dset.start["shapes"].values())
+    meta_gradient = ENGINES[engine or ("adjoint" if size > LARGE else "plain")]
+    learned, keep = _Learned(dset, settings, meta_gradient), None
+    if checkpoint is not None:
+        keep = Checkpoint(checkpoint, checkpoint_every, {**settings, "start": dset.start, "data": goal.data.fingerprint,
+                                                         "goal": goal.name, "set": fingerprint(*dset.tensors().values())})
+    return _loop(dset, start, goal, settings, learned, keep)
 
 
-def _loop(dset, start, goal, outer_steps, seed, number, learned, batch_size, validate_every, validation_networks):
-    batches = torch.Generator().manual_seed(seed)
-    best, best_score, state = dset, validate(dset, start, goal, validation_networks), None
+def _loop(dset, start, goal, settings, learned, keep):
+    batches, state = torch.Generator().manual_seed(settings["seed"]), None
+    outer_steps, number, among = settings["outer_steps"], settings["networks"], settings["validation_networks"]
+    found = keep and keep.read()
+    if found:
+        first, best_score, best = found.outer_step, found.best_score, replace(dset, **found.part("best"))
+        learned.restore(found)
+        batches.set_state(found.tensors["batches"])
+        if first == outer_steps:  # nothing is left to do
+            yield State(first, outer_steps, found.loss, learned.dset(), None, best, best_score)
+    else:
+        first, best_score, best = 0, validate(dset, start, goal, among), dset
 
-    for outer_step in range(1, outer_steps + 1):
-        images, labels = draw(goal.data, batch_size, batches)
-        networks = start.networks("training", number, first=(outer_step - 1) * number)
-        loss, gradients = learned.meta_gradient(networks, goal, images, labels)
-        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            sizes = ", ".join(f"{size:.3g}" for size in learned.dset().step_sizes[:10])
-            raise Diverged(f"Distillation diverged at outer step {outer_step}: loss {loss:.3g}, norm of the meta-gradient "
-                           f"{norm:.3g}, step sizes {sizes}. The last good set is in the exception's state.best. "
-                           "Try a smaller learning_rate or a smaller initial step_size.", state)
-        learned.step(gradients, norm, (1 + math.cos(math.pi * (outer_step - 1) / outer_steps)) / 2)
+    try:
+        for outer_step in range(first + 1, outer_steps + 1):
+            images, labels = draw(goal.data, settings["batch_size"], batches)
+            networks = start.networks("training", number, first=(outer_step - 1) * number)
+            loss, gradients = learned.meta_gradient(networks, goal, images, labels)
+            norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                sizes = ", ".join(f"{size:.3g}" for size in learned.dset().step_sizes[:10])
+                raise Diverged(f"Distillation diverged at outer step {outer_step}: loss {loss:.3g}, norm of the meta-gradient "
+                               f"{norm:.3g}, step sizes {sizes}. The last good set is in the exception's state.best. "
+                               "Try a smaller learning_rate or a smaller initial step_size.", state)
+            learned.step(gradients, norm, (1 + math.cos(math.pi * (outer_step - 1) / outer_steps)) / 2)
 
-        current, score = learned.dset(), None
-        if outer_step % validate_every == 0 or outer_step == outer_steps:
-            score = validate(current, start, goal, validation_networks)
-            if score > best_score:
-                best, best_score = current, score
-        state = State(outer_step, outer_steps, loss, current, score, best, best_score)
-        yield state
+            current, score = learned.dset(), None
+            if outer_step % settings["validate_every"] == 0 or outer_step == outer_steps:
+                score = validate(current, start, goal, among)
+                if score > best_score:
+                    best, best_score = current, score
+            state = State(outer_step, outer_steps, loss, current, score, best, best_score)
+            if keep and (outer_step % keep.every == 0 or outer_step == outer_steps):
+                keep.write(state, learned, batches)
+            yield state
+    except GeneratorExit:  # the loop was left, between two steps
+        if keep:
+            keep.write(state, learned, batches)
+        raise
 
 
 def draw(data: Data, batch_size, generator):
@@ -133,8 +168,11 @@ class _Learned:
     quarter of the memory of a small notebook.
     """
 
-    def __init__(self, dset, rates, decay, clip, average, betas=(0.5, 0.999)):
-        self._dset, self._rates, self._decay, self._clip, self._average, self._betas = dset, rates, decay, clip, average, betas
+    def __init__(self, dset, settings, meta_gradient, betas=(0.5, 0.999)):
+        self._dset, self._settings, self._meta_gradient, self._betas = dset, settings, meta_gradient, betas
+        rate = settings["learning_rate"]
+        slow = rate * settings["step_size_rate"]
+        self._rates = {"images": rate, "step_sizes": slow, "labels": rate, "momentum": slow}
         free = {"images": dset.images, "step_sizes": _inverse_softplus(dset.step_sizes)}
         if dset.labels.is_floating_point():
             free["labels"] = dset.labels.clamp(min=1e-6).log()
@@ -156,7 +194,7 @@ class _Learned:
         fixed = {"labels": self._dset.labels, "momentum": None}
         for network in networks:
             network = network.to(images.device)
-            loss, gradients = unroll.meta_gradient(
+            loss, gradients = self._meta_gradient(
                 unroll.loss_of(network), goal.loss_of(network, images, labels), unroll.weights_of(network),
                 **{**fixed, **tensors})
             losses.append(loss)
@@ -167,16 +205,29 @@ class _Learned:
     def step(self, gradients, norm, fraction):
         """One step of Adam (with decay as in AdamW) at a fraction of the rates, the gradients cut down to the norm allowed."""
         self.steps += 1
-        shrink, past = min(1, self._clip / (norm + 1e-6)), min(self._average, self.steps / (self.steps + 10))
+        shrink = min(1, self._settings["clip"] / (norm + 1e-6))
+        past = min(self._settings["average"], self.steps / (self.steps + 10))  # the first iterates are soon forgotten
         (beta, beta2), steps = self._betas, self.steps
         with torch.no_grad():
             for (name, free), gradient in zip(self.free.items(), gradients):
                 first, second, rate = self.first[name], self.second[name], fraction * self._rates[name]
                 first.lerp_(gradient * shrink, 1 - beta)
                 second.lerp_((gradient * shrink) ** 2, 1 - beta2)
-                free.mul_(1 - rate * self._decay if name == "images" else 1)
+                free.mul_(1 - rate * self._settings["decay"] if name == "images" else 1)
                 free.sub_(rate * (first / (1 - beta**steps)) / ((second / (1 - beta2**steps)).sqrt() + 1e-8))
-                self.mean[name].lerp_(free, 1 - past)  # the first iterates are soon forgotten
+                self.mean[name].lerp_(free, 1 - past)
+
+    def parts(self):
+        """All that the next step depends on, for a checkpoint: {part: {name: tensor}}."""
+        return {"free": self.free, "mean": self.mean, "first": self.first, "second": self.second}
+
+    def restore(self, found):
+        """Go on from a checkpoint."""
+        self.steps = found.outer_step
+        with torch.no_grad():
+            for part, tensors in self.parts().items():
+                for name, tensor in tensors.items():
+                    tensor.copy_(found.part(part)[name])
 
     def _tensors(self, free):
         make = {"images": torch.clone, "step_sizes": torch.nn.functional.softplus,

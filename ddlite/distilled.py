@@ -34,7 +34,7 @@ class DistilledSet:
         momentum: of the gradient steps, a scalar tensor in 0..1 (not in the paper); None for plain gradient descent.
         goal: what it was made for ("fit"); None before learning.
         start: where training starts, a dict with `kind` ("fixed", "random"), the `network`'s class name, `shapes` of
-            its weights by name, and their `fingerprint` or the `law` that draws them; None before learning.
+            its weights by name, and their `fingerprint`, or the `law` and `seed` that draw them; None before learning.
         initial: the weights of a fixed start, a tuple of tensors, where the set carries them.
     """
 
@@ -120,6 +120,11 @@ class DistilledSet:
         for t, step_size in enumerate(self.step_sizes[:steps]):
             yield self.images[t % self.batches], self.labels[t % self.batches], step_size
 
+    def tensors(self):
+        """All its numbers by name: `images`, `labels`, `step_sizes` and, where there is one, `momentum`."""
+        names = ("images", "labels", "step_sizes", "momentum")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
     def examples(self):
         """Images (batches * n, C, H, W) and labels without order and step sizes, as protocol B wants them."""
         return self.images.flatten(0, 1), self.labels.flatten(0, 1)
@@ -172,10 +177,7 @@ class DistilledSet:
             path: usually ending in .safetensors.
             initial: the weights of a fixed start to store with it; by default those that the set carries, if any.
         """
-        initial = self.initial if initial is None else tuple(initial)
-        tensors = {"images": self.images, "labels": self.labels, "step_sizes": self.step_sizes}
-        if self.momentum is not None:
-            tensors["momentum"] = self.momentum
+        initial, tensors = self.initial if initial is None else tuple(initial), self.tensors()
         for name, weight in zip(self.start["shapes"] if initial else (), initial or (), strict=True):
             tensors[f"initial.{name}"] = weight
         order = f"step t uses batch t mod {self.batches} and step_sizes[t]"

@@ -72,7 +72,7 @@ class RandomStart:
 
     def describe(self):
         """What a distilled set has to know of its start, as a JSON-able dict (see `DistilledSet.start`)."""
-        return {**_describe("random", self._example), "law": self.law}
+        return {**_describe("random", self._example), "law": self.law, "seed": self.seed}
 
 
 class _Draws(Sequence):

@@ -1,0 +1,125 @@
+"""Interrupted work resumes: to the bit, after being killed at any moment, and never from a file that is not its own."""
+
+import multiprocessing
+import os
+import random
+import signal
+
+import pytest
+import torch
+from conftest import made_up
+
+import ddlite as dd
+from ddlite.files import load_tensors, save_tensors
+
+
+def problem():
+    data = made_up((1, 8, 8), classes=3, n=60)
+    start, goal = dd.RandomStart(dd.MLP, data), dd.Fit(data)
+    dset = dd.DistilledSet.noise(data, batches=2, passes=2, step_size=0.1, learn_labels=True, momentum=0.3)
+    return dset, start, goal
+
+
+def states(path=None, outer_steps=12, **changes):
+    settings = {"networks": 2, "validate_every": 3, "validation_networks": 1, "checkpoint_every": 2, **changes}
+    return dd.distill(*problem(), outer_steps=outer_steps, checkpoint=path, **settings)
+
+
+def equal(one, other):
+    return all(torch.equal(a, b) for name in ("distilled", "best")
+               for a, b in zip(getattr(one, name).tensors().values(), getattr(other, name).tensors().values(), strict=True)) \
+        and (one.outer_step, one.loss, one.best_score) == (other.outer_step, other.loss, other.best_score)
+
+
+def test_left_and_taken_up_again_it_is_the_same(tmp_path):
+    """Left after 5 steps (the checkpoint is of step 4, then of 5), taken up, left again, taken up: the same to the bit."""
+    *_, whole = states()
+    path, seen = tmp_path / "it.safetensors", []
+    for leave_at in (5, 9, None):
+        running = states(path)
+        for state in running:
+            seen.append(state.outer_step)
+            if state.outer_step == leave_at:
+                break
+        running.close()
+    assert seen == list(range(1, 13)) and equal(state, whole)
+    [again] = states(path)  # nothing is left to do: the last state once more
+    assert equal(again, whole)
+
+
+def work(path, outer_steps):
+    torch.set_num_threads(1)
+    for _ in states(path, outer_steps, checkpoint_every=3):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes as POSIX does")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_killed_at_random_moments_nothing_is_lost(tmp_path):
+    """SIGKILL at twenty random moments and more; each time the file is whole, and at the end the result is the same."""
+    outer_steps, path = 400, tmp_path / "it.safetensors"
+    *_, whole = states(None, outer_steps)
+    chance, kills, reached = random.Random(0), 0, 0
+    fork = multiprocessing.get_context("fork")
+    while True:
+        process = fork.Process(target=work, args=(path, outer_steps))
+        process.start()
+        process.join(chance.uniform(0.02, 0.4) if kills < 22 else None)
+        if process.exitcode == 0:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
+        if path.exists():
+            _, about = load_tensors(path)  # raises if it is half-written
+            assert about["outer_step"] >= reached and about["outer_step"] % 3 == 0
+            reached = about["outer_step"]
+    [last] = states(path, outer_steps)
+    assert kills >= 20 and equal(last, whole), kills
+
+
+@pytest.mark.parametrize("change, words", [({"learning_rate": 0.1}, "learning_rate 0.05 there, 0.1 here"),
+                                           ({"seed": 1}, "seed 0 there, 1 here"), ({"outer_steps": 20}, "outer_steps 12")])
+def test_another_distillation_is_refused(tmp_path, change, words):
+    path = tmp_path / "it.safetensors"
+    next(states(path, checkpoint_every=1))
+    with pytest.raises(ValueError, match=f"another distillation .*{words}"):
+        next(states(path, **change))
+
+
+def test_other_networks_versions_and_damage_are_refused(tmp_path):
+    path = tmp_path / "it.safetensors"
+    next(states(path, checkpoint_every=1))
+    dset, _, goal = problem()
+    other = dd.RandomStart(dd.MLP, goal.data, law="orthogonal")
+    with pytest.raises(ValueError, match="another distillation .*start"):
+        next(dd.distill(dset, other, goal, 12, networks=2, validate_every=3, validation_networks=1, checkpoint=path))
+    tensors, about = load_tensors(path)
+    save_tensors(tmp_path / "new.safetensors", tensors, {**about, "checkpoint": 99})
+    with pytest.raises(ValueError, match="version 99, known: 1.*remove it"):
+        next(states(tmp_path / "new.safetensors"))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="truncated"):
+        next(states(path))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "it.safetensors"
+    running = states(path, checkpoint_every=1)
+    next(running)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device.*make room"):
+        next(running)
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_engines_by_name_and_by_size():
+    plain, adjoint = (next(states(engine=engine)) for engine in ("plain", "adjoint"))
+    torch.testing.assert_close(plain.distilled.images, adjoint.distilled.images, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="Known: plain, adjoint"):
+        states(engine="fast")
