@@ -1,6 +1,12 @@
-"""The command line: `python -m ddlite distill` and `baselines` make the results that ship, with their manifests."""
+"""The command line: `python -m ddlite distill | baselines | evaluate | show | bench`.
+
+`distill` and `baselines` make the results that ship, with their manifests; `evaluate` and `show` look at a set; `bench`
+measures speed.
+"""
 
 import argparse
+import contextlib
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +17,8 @@ import torch
 from tqdm import tqdm
 
 import ddlite as dd
-from ddlite.files import machine, read_json, write_json
+from ddlite import bench
+from ddlite.files import machine, read_json, write_bytes, write_json
 
 
 def main(arguments=None):
@@ -19,6 +26,8 @@ def main(arguments=None):
     commands = parser.add_subparsers(required=True)
     learn = commands.add_parser("distill", allow_abbrev=False, help="learn a set for each seed, keep the best")
     learn.add_argument("--seeds", type=int, nargs="+", default=[0], help="each draws networks, noise and real batches (0)")
+    learn.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True,
+                       help="go on where an interrupted run stopped (yes)")
     learn.set_defaults(command=distill)
     compare = commands.add_parser("baselines", allow_abbrev=False, help="what images do that nobody learned (Table 1's row)")
     compare.add_argument("--epochs", type=int, default=10, help="of training on all real images (10)")
@@ -35,11 +44,30 @@ def main(arguments=None):
                 each.add_argument(f"--{field.name.replace('_', '-')}", type=field.type, help="instead of the profile's")
             elif field.type is bool:
                 each.add_argument(f"--{field.name.replace('_', '-')}", action=argparse.BooleanOptionalAction)
+    judge = commands.add_parser("evaluate", allow_abbrev=False, help="train networks on a set and score them")
+    judge.add_argument("set", help="a .safetensors file, or the name of a set that ships")
+    judge.add_argument("--data", help="on which to score (the set's own)")
+    judge.add_argument("--held-out", type=int, default=200, help="held-out networks for a random start (200)")
+    judge.set_defaults(command=evaluate)
+    look = commands.add_parser("show", allow_abbrev=False, help="write the picture of a set, and say what is known of it")
+    look.add_argument("set", help="a .safetensors file, or the name of a set that ships")
+    look.add_argument("--output", type=Path, required=True, help="the picture: OUTPUT.png")
+    look.set_defaults(command=show)
+    measure = commands.add_parser("bench", allow_abbrev=False, help="measure speed, as ratios to the plain way")
+    measure.add_argument("--configs", nargs="+", default=list(bench.CONFIGS), choices=bench.CONFIGS, help="which (all)")
+    measure.add_argument("--repeats", type=int, default=5, help="of each, interleaved; the medians count (5)")
+    measure.add_argument("--json", type=Path, help="write the rows to this file, too")
+    measure.set_defaults(command=measure_speed)
+    for each in (judge, measure):
+        each.add_argument("--threads", type=int, help="of PyTorch")
+        each.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
     options = parser.parse_args(arguments)
     try:
+        if getattr(options, "threads", None):
+            torch.set_num_threads(options.threads)
         options.command(options)
     except KeyboardInterrupt:
-        sys.exit("Interrupted: finished seeds are kept, and the same command goes on with the others.")
+        sys.exit("Interrupted. Nothing is lost: the same command goes on from here.")
     except (ValueError, OSError, dd.Diverged) as error:
         sys.exit(f"ddlite: {error}")
 
@@ -52,9 +80,13 @@ def distill(options):
         manifest = options.output.with_name(f"{options.output.name}-seed{seed}.json")
         done = read_json(manifest) if manifest.is_file() else {}
         if {key: done.get(key) for key in identity} != identity:
+            checkpoint = manifest.with_name(f"{manifest.stem}-checkpoint.safetensors")
+            if not options.resume:
+                checkpoint.unlink(missing_ok=True)
             done = {**identity, "commit": commit(), "machine": machine(options.device),
-                    **one_seed(settings, data, seed, options.held_out, manifest.with_name(f"{manifest.stem}.safetensors"))}
+                    **one_seed(settings, data, seed, options.held_out, manifest.with_suffix(".safetensors"), checkpoint)}
             write_json(manifest, done)
+            checkpoint.unlink(missing_ok=True)
         spread = f" ± {done['std']:.2f} over {done['networks']} held-out networks" if done["std"] else ""
         print(f"seed {seed}: validation {done['validation']:.2f} %, test {done['test']:.2f}{spread} %")
         runs.append(done)
@@ -71,15 +103,21 @@ def distill(options):
           f"chosen on validation: seed {best['seed']}, test {best['test']:.2f} %: {path}")
 
 
-def one_seed(settings, data, seed, held_out, path):
+def one_seed(settings, data, seed, held_out, path, checkpoint):
     """One distillation; saves the best set (with the weights of a fixed start), returns its results."""
     start, goal = settings.starts(data, seed), dd.Fit(data)
-    began = time.monotonic()
-    with tqdm(total=settings.outer_steps, desc=f"seed {seed}", unit="step", mininterval=1, disable=None) as bar:
-        for state in dd.distill(settings.noise(data, seed), start, goal, seed=seed, **settings.outer()):
-            bar.update()
+    states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, checkpoint=checkpoint, **settings.outer())
+    began, first = time.monotonic(), None
+    with asked_to_stop() as asked, tqdm(total=settings.outer_steps, desc=f"seed {seed}", unit="step", mininterval=1,
+                                        disable=None) as bar:
+        for state in states:
+            first = first or state.outer_step
+            bar.update(state.outer_step - bar.n)
             if state.score is not None:
                 bar.set_postfix(validation=f"{state.score:.1f}", best=f"{state.best_score:.1f}")
+            if asked:
+                states.close()  # writes the checkpoint
+                raise KeyboardInterrupt
     seconds, best, fixed = time.monotonic() - began, state.best, settings.start == "fixed"
     best.save(path, initial=start.network.parameters() if fixed else None)
     report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test, None if fixed else [best.passes])
@@ -88,7 +126,8 @@ def one_seed(settings, data, seed, held_out, path):
                "networks": len(report.scores), "scores": [round(score, 2) for score in report.final],
                "gradient_steps": report.gradient_steps,
                "step_sizes": [round(size, 4) for size in best.step_sizes.tolist()],
-               "momentum": None if best.momentum is None else round(best.momentum.item(), 4), "seconds": round(seconds, 1)}
+               "momentum": None if best.momentum is None else round(best.momentum.item(), 4),
+               "seconds": round(seconds, 1) if first == 1 else None}  # unknown where it was interrupted
     if fixed:
         means = dd.baselines.class_means(data, settings.batches, settings.passes)
         means, _ = dd.baselines.with_best_step_size(means, start, goal)
@@ -110,10 +149,61 @@ def compare_baselines(options):
         "command": command(), **identity, "commit": commit(), "machine": machine(options.device), "rows": rows})
 
 
+def evaluate(options):
+    """Score a set as it wants to be used: its own networks, its own steps."""
+    dset = open_set(options.set)
+    data = dd.load(options.data or dset.data, device=options.device)
+    if dset.start is None or not hasattr(dd, dset.start["network"]):
+        raise ValueError("This set was not learned for one of ddlite's networks: use ddlite.evaluate from Python.")
+    make = getattr(dd, dset.start["network"])
+    if dset.start["kind"] == "fixed":
+        networks = [dset.train(make(data.shape, len(data.classes)), passes=0)]
+    else:
+        networks = dd.RandomStart(make, data, dset.start["law"], dset.start["seed"]).networks("held-out", options.held_out)
+    print(dd.evaluate(dset, networks, dd.Fit(data), data.test, [0, dset.passes]))
+
+
+def show(options):
+    """Write a set's picture, and print what is known of it."""
+    from ddlite import show as pictures  # matplotlib takes a second, which the other commands do without
+
+    dset = open_set(options.set)
+    picture = pictures.images(dset, f"Distilled {dset.data}")
+    path = options.output.with_suffix(".png")
+    write_bytes(path, picture.png)
+    print(f"{picture.words}\nStep sizes: {', '.join(f'{size:.3g}' for size in dset.step_sizes.tolist())}\n{path}")
+
+
+def measure_speed(options):
+    """Print the benchmark's rows as they come, and write them as JSON where asked."""
+    rows = []
+    print(f"{'config':28}{'plain':>12}{'ddlite':>12}{'speedup':>9}")
+    for row in bench.rows(options.configs, options.repeats, options.device):
+        print(f"{row['config']:28}{row['plain_s']:10.3f} s{row['ddlite_s']:10.3f} s{row['speedup']:8.2f}x")
+        rows.append(row)
+    if options.json:
+        write_json(options.json, {"command": command(), "commit": commit(), "machine": machine(options.device), "rows": rows})
+
+
+def open_set(name):
+    """A set from a file, or one that ships."""
+    return dd.DistilledSet.shipped(name) if name in dd.shipped() else dd.DistilledSet.load(name)
+
+
+@contextlib.contextmanager
+def asked_to_stop():
+    """A list that is no longer empty once Ctrl-C was pressed or the process was told to end; the step is finished first."""
+    asked, signals = [], (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(each, lambda *_: asked.append(True)) for each in signals]
+    try:
+        yield asked
+    finally:
+        for each, handler in zip(signals, before):
+            signal.signal(each, handler)
+
+
 def prepare(options):
     """Settings, data, and what identifies a result: its configuration and the fingerprint of its data."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
     known = {field.name for field in fields(dd.profiles.Settings)}
     changes = {name: value for name, value in vars(options).items() if name in known - {"start"}}
     settings = dd.profiles.of(options.start, options.profile, **changes)

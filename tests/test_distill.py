@@ -3,8 +3,11 @@
 import dataclasses
 import inspect
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -157,6 +160,52 @@ def test_command_line(tmp_path, capsys):
     written = (tmp_path / "out-seed1.safetensors").stat().st_mtime_ns
     main(arguments)  # finished seeds are not computed again
     assert capsys.readouterr().out == first and (tmp_path / "out-seed1.safetensors").stat().st_mtime_ns == written
+    main(["evaluate", str(tmp_path / "out.safetensors")])
+    assert f"{about['test']:.1f} % after 3 gradient steps" in capsys.readouterr().out
+    main(["show", str(tmp_path / "out.safetensors"), "--output", str(tmp_path / "picture")])
+    assert "labelled 0, 1, 2" in capsys.readouterr().out and (tmp_path / "picture.png").read_bytes()[:4] == b"\x89PNG"
+    assert not list(tmp_path.glob("*checkpoint*"))
+
+
+def test_command_line_for_random_starts(tmp_path, capsys):
+    size = ["--start", "random", "--outer-steps", "3", "--batches", "2", "--held-out", "3"]
+    main(["distill", *size, "--momentum", "0.3", "--learn-labels", "--output", str(tmp_path / "out")])
+    about = json.loads((tmp_path / "out.json").read_text())
+    assert about["networks"] == 3 and len(about["scores"]) == 3 and 0 < about["momentum"] < 1
+    capsys.readouterr()
+    main(["evaluate", str(tmp_path / "out.safetensors"), "--held-out", "3"])
+    assert f"{about['test']:.1f} ± {about['std']:.1f} %" in capsys.readouterr().out
+    main(["baselines", *size, "--epochs", "2", "--output", str(tmp_path / "base")])
+    rows = json.loads((tmp_path / "base.json").read_text())["rows"]
+    assert len(rows) == 7 and len(rows["k-means"]["scores"]) == 3 and "class means" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_it_keeps_its_place(tmp_path, sign):
+    """Told to end, `distill` writes a checkpoint and says so in one line; the same command goes on and removes it."""
+    command = [sys.executable, "-m", "ddlite", "distill", "--outer-steps", "60", "--validate-every", "60",
+               "--output", tmp_path / "out"]
+    running = subprocess.Popen([*command[:5], "100000", *command[6:]], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    checkpoint = tmp_path / "out-seed0-checkpoint.safetensors"
+    end = time.monotonic() + 200
+    while not checkpoint.exists() and time.monotonic() < end:
+        time.sleep(0.2)
+    running.send_signal(sign)
+    _, words = running.communicate(timeout=100)
+    assert running.returncode == 1 and words.strip().endswith("the same command goes on from here."), words
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "outer_steps 100000 there, 60 here" in refused.stderr and refused.returncode == 1
+    again = subprocess.run([*command, "--no-resume"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0 and not checkpoint.exists(), again.stderr
+
+
+def test_the_benchmark_prints_ratios(capsys, tmp_path, real_root):
+    main(["bench", "--configs", "a", "--repeats", "1", "--json", str(tmp_path / "bench.json")])
+    [row] = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    assert row["config"] == "a" and row["speedup"] == pytest.approx(row["plain_s"] / row["ddlite_s"])
+    assert "speedup" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong, words", [(["--profil", "quick"], "--profil"), (["--profile", "fast"], "full-cifar10"),
