@@ -70,6 +70,8 @@ def main(arguments=None):
         sys.exit("Interrupted. Nothing is lost: the same command goes on from here.")
     except (ValueError, OSError, dd.Diverged) as error:
         sys.exit(f"ddlite: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"ddlite: {error}. Pictures need the notebooks' packages: pip install 'ddlite[notebooks]'.")
 
 
 def distill(options):

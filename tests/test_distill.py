@@ -15,6 +15,7 @@ from conftest import ROOT, made_up
 
 import ddlite as dd
 from ddlite.__main__ import main
+from ddlite.files import load_tensors
 
 
 def problem(seed=0, **noise):
@@ -181,24 +182,26 @@ def test_command_line_for_random_starts(tmp_path, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_end_it_keeps_its_place(tmp_path, sign):
-    """Told to end, `distill` writes a checkpoint and says so in one line; the same command goes on and removes it."""
-    command = [sys.executable, "-m", "ddlite", "distill", "--outer-steps", "60", "--validate-every", "60",
-               "--output", tmp_path / "out"]
-    running = subprocess.Popen([*command[:5], "100000", *command[6:]], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)
-    checkpoint = tmp_path / "out-seed0-checkpoint.safetensors"
-    end = time.monotonic() + 200
-    while not checkpoint.exists() and time.monotonic() < end:
-        time.sleep(0.2)
-    running.send_signal(sign)
-    _, words = running.communicate(timeout=100)
-    assert running.returncode == 1 and words.strip().endswith("the same command goes on from here."), words
-    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "outer_steps 100000 there, 60 here" in refused.stderr and refused.returncode == 1
-    again = subprocess.run([*command, "--no-resume"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert again.returncode == 0 and not checkpoint.exists(), again.stderr
+def test_told_to_end_it_keeps_its_place(tmp_path, capsys):
+    """Told to end, `distill` writes a checkpoint and says so in one line; the same command goes on from it."""
+    size = ["--start", "random", "--batches", "2", "--held-out", "2", "--validate-every", "50",
+            "--output", str(tmp_path / "out")]
+    checkpoint, reached = tmp_path / "out-seed0-checkpoint.safetensors", 0
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        running = subprocess.Popen([sys.executable, "-m", "ddlite", "distill", *size, "--outer-steps", "100000"], cwd=ROOT,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        end = time.monotonic() + 300
+        while time.monotonic() < end and not (checkpoint.exists() and load_tensors(checkpoint)[1]["outer_step"] > reached):
+            time.sleep(0.2)
+        running.send_signal(sign)
+        _, words = running.communicate(timeout=100)
+        assert running.returncode == 1 and words.strip().endswith("the same command goes on from here."), words
+        assert load_tensors(checkpoint)[1]["outer_step"] > reached
+        reached = load_tensors(checkpoint)[1]["outer_step"]
+    with pytest.raises(SystemExit, match="outer_steps 100000 there, 20 here"):
+        main(["distill", *size, "--outer-steps", "20"])
+    main(["distill", *size, "--outer-steps", "20", "--no-resume"])
+    assert not checkpoint.exists() and "chosen on validation" in capsys.readouterr().out
 
 
 def test_the_benchmark_prints_ratios(capsys, tmp_path, real_root):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+import ddlite as dd
+
 sys.path.insert(0, str(ROOT / "notebooks"))
 from execute import LESSONS, README, RESULTS, execute, results, shown, tidy, with_tables
 
@@ -109,6 +111,8 @@ def test_tables_come_from_manifests():
     """Every table of the README is what the manifests say; the results page is checked by nbval."""
     text = README.read_text(encoding="utf-8")
     assert with_tables(text) == text
+    [headline] = re.findall(r"read handwritten digits: ([0-9.]+) %", text)
+    assert headline == f"{dd.manifest('mnist-fixed-10')['test']:.1f}"
 
 
 @EACH
