@@ -25,8 +25,8 @@ def setting(about):
 
 def sets(start):
     """Every distilled set that ships for a start, "fixed" or "random": accuracy, spread, seeds, beside the quoted figures."""
-    lines = ["| set | data, network | images | gradient steps | options | test accuracy, % | seeds: mean (min to max) "
-             "| paper, quoted | best known, quoted |", "|" + "---|" * 9]
+    lines = ["| set | data, network | images | gradient steps | outer steps | options | test accuracy, % "
+             "| seeds: mean (min to max) | paper, quoted | best known, quoted |", "|" + "---|" * 10]
     for name, about in manifests().items():
         if "rows" in about or setting(about)[0] != start:
             continue
@@ -34,10 +34,10 @@ def sets(start):
         images = round(wanted["images_per_class"] * 10) * wanted["batches"]
         options = {"learned labels": wanted["learn_labels"], "momentum": wanted.get("momentum")}
         options = [word for word, on in options.items() if on]
-        spread = f" ± {about['std']:.1f}" if about["std"] else ""
+        spread = f" ± {about['std']:.1f}" if about.get("std") else ""
         key = (wanted["data"], start, images)
         lines.append(f"| `{name}` | {NAMES[wanted['data']]}, {wanted['network']} | {images} | {about['gradient_steps']} "
-                     f"| {', '.join(options) or 'plain'} | **{about['test']:.1f}**{spread} "
+                     f"| {wanted['outer_steps']:,} | {', '.join(options) or 'plain'} | **{about['test']:.1f}**{spread} "
                      f"| {len(tests)}: {mean(tests):.1f} ({min(tests):.1f} to {max(tests):.1f}) "
                      f"| {QUOTED.get(key, '–')} | {BEST_QUOTED.get(key, '–')} |")
     return "\n".join(lines)
