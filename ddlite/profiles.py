@@ -53,8 +53,8 @@ PROFILES = {
     "random": {
         "quick": Settings("random", "digits", networks.MLP, outer_steps=400, batches=10, passes=1, step_size=0.1,
                           learning_rate=0.1, batch_size=128, validate_every=50),
-        "laptop": Settings("random", "mnist", networks.LeNet, outer_steps=800, batches=10, step_size=0.05),
-        "full": Settings("random", "mnist", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.05, networks=4),
+        "laptop": Settings("random", "mnist", networks.LeNet, outer_steps=600, batches=10, step_size=0.1),
+        "full": Settings("random", "mnist", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.1, networks=4),
         "full-cifar10": Settings("random", "cifar10", networks.AlexCifarNet, outer_steps=20_000, batches=10, step_size=0.02,
                                  networks=4),
     },
