@@ -15,7 +15,7 @@ from ddlite.goals import predict
 LONG = 600  # seconds, from which on evaluate says beforehand how long it will take
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The scores of one distilled set.
 
@@ -75,6 +75,8 @@ class Report:
         steps = f" after {self.gradient_steps} gradient steps" if self.gradient_steps else ", nothing trained"
         return (f"{self.mean:.1f}{spread} %{steps}{before}: {self._count()}, "
                 f"{self.images} {self.split} images of {self.data}")
+
+    __repr__ = __str__  # what a terminal shows; a notebook shows the table
 
     def _repr_html_(self):
         rows = [("before any step" if passes == 0 else f"after pass {passes}", [scores[k] for scores in self.scores])

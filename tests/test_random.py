@@ -169,6 +169,7 @@ def test_report_says_what_it_knows(tiny):
     half = 3.182446 * report.std / 2  # Student's t, 3 degrees of freedom
     assert (low, high) == pytest.approx((report.mean - half, report.mean + half), abs=1e-4)
     assert "± " in str(report) and "4 networks" in str(report) and "after 4 gradient steps" in str(report)
+    assert repr(report) == str(report)
     html = report._repr_html_()
     assert html.count("<tr>") == 4 and "before any step" in html and f"{report.mean:.1f}" in html
     assert json.loads(json.dumps(report.to_dict()))["max"] == max(by_hand)
