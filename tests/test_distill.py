@@ -103,12 +103,13 @@ def test_a_generator_computes_only_when_asked():
     states.close()
 
 
-def test_alexcifarnet_with_ten_batches():
-    """The CIFAR-10 code path, on made-up pictures: 100 images, 10 x 3 steps, fixed start."""
+@pytest.mark.parametrize("kind", ["fixed", "random"])
+def test_alexcifarnet_with_ten_batches(kind):
+    """The CIFAR-10 code path, on made-up pictures: 100 images, 10 x 3 steps."""
     data = made_up((3, 32, 32))
-    settings = dd.profiles.fixed("full-cifar10", batch_size=16, outer_steps=1)
-    start = dd.FixedStart(dd.initialise(dd.AlexCifarNet(), 0))
-    [state] = dd.distill(settings.noise(data, 0), start, dd.Fit(data), **settings.outer())
+    settings = dd.profiles.of(kind, "full-cifar10", batch_size=16, outer_steps=1, networks=1)
+    [state] = dd.distill(settings.noise(data, 0), settings.starts(data, 0), dd.Fit(data), **settings.outer(),
+                         validation_networks=1)
     assert state.distilled.images.shape == (10, 10, 3, 32, 32) and len(state.distilled.step_sizes) == 30
 
 
