@@ -142,7 +142,7 @@ five = dd.DistilledSet.noise(data, images_per_class=0.5, batches=settings.batche
 my_five = state.best"""}}
 
 
-@pytest.mark.parametrize("path, cut", [(LESSONS[0], {"outer_steps": 200}),
+@pytest.mark.parametrize("path, cut", [(LESSONS[0], {"outer_steps": 400}),
                                        (LESSONS[1], {"outer_steps": 120, "held_out": 5, "epochs": 2})],
                          ids=lambda value: getattr(value, "stem", ""))
 def test_exercises_can_be_solved(path, cut, tmp_path):
