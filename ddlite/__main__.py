@@ -67,7 +67,8 @@ def main(arguments=None):
             torch.set_num_threads(options.threads)
         options.command(options)
     except KeyboardInterrupt:
-        sys.exit("Interrupted. Nothing is lost: the same command goes on from here.")
+        sys.exit("Interrupted. " + ("Nothing is lost: the same command goes on from here." if options.command is distill
+                                    else "What was not finished is lost."))
     except (ValueError, OSError, dd.Diverged) as error:
         sys.exit(f"ddlite: {error}")
     except ModuleNotFoundError as error:
