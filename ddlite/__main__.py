@@ -33,8 +33,9 @@ def main(arguments=None):
     compare.add_argument("--epochs", type=int, default=10, help="of training on all real images (10)")
     compare.set_defaults(command=compare_baselines)
     for each in (learn, compare):
-        each.add_argument("--start", default="fixed", choices=dd.profiles.PROFILES, help="one network or fresh ones (fixed)")
-        each.add_argument("--profile", default="quick", choices=dd.profiles.PROFILES["fixed"], help="settings (quick)")
+        each.add_argument("--experiment", "--start", default="fixed", choices=dd.profiles.PROFILES,
+                          help="one network, fresh ones, or pre-trained ones to adapt or attack (fixed)")
+        each.add_argument("--profile", default="quick", help="settings (quick)")
         each.add_argument("--output", type=Path, required=True, help="the results: OUTPUT.json (and OUTPUT.safetensors)")
         each.add_argument("--held-out", type=int, default=200, help="held-out networks for a random start (200)")
         each.add_argument("--threads", type=int, help="of PyTorch; on small batches one is often fastest")
@@ -94,9 +95,8 @@ def distill(options):
         print(f"seed {seed}: validation {done['validation']:.2f} %, test {done['test']:.2f}{spread} %")
         runs.append(done)
     best = max(runs, key=lambda run: run["validation"])
-    chosen = dd.DistilledSet.load(options.output.with_name(f"{options.output.name}-seed{best['seed']}.safetensors"))
     path = options.output.with_name(f"{options.output.name}.safetensors")
-    chosen.save(path)
+    write_bytes(path, options.output.with_name(f"{options.output.name}-seed{best['seed']}.safetensors").read_bytes())
     columns = ("seed", "validation", "test", "std", "min", "max", "before", "class_means", "seconds")
     per_seed = [{key: run[key] for key in columns if run.get(key) is not None} for run in runs]
     write_json(options.output.with_name(f"{options.output.name}.json"), {
@@ -108,7 +108,7 @@ def distill(options):
 
 def one_seed(settings, data, seed, held_out, path, checkpoint):
     """One distillation; saves the best set (with the weights of a fixed start), returns its results."""
-    start, goal = settings.starts(data, seed), dd.Fit(data)
+    start, goal = starts(settings, data, seed), settings.goal(data)
     states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, checkpoint=checkpoint, **settings.outer())
     began, first = time.monotonic(), None
     with asked_to_stop() as asked, tqdm(total=settings.outer_steps, desc=f"seed {seed}", unit="step", mininterval=1,
@@ -121,13 +121,14 @@ def one_seed(settings, data, seed, held_out, path, checkpoint):
             if asked:
                 states.close()  # writes the checkpoint
                 raise KeyboardInterrupt
-    seconds, best, fixed = time.monotonic() - began, state.best, settings.start == "fixed"
+    seconds, best, fixed = time.monotonic() - began, state.best, isinstance(start, dd.FixedStart)
     best.save(path, initial=start.network.parameters() if fixed else None)
-    report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test, None if fixed else [best.passes])
+    report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test,
+                         [best.passes] if settings.start == "random" else None)
     results = {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "std": report.std,
                "min": min(report.final), "max": max(report.final), "interval": report.interval, "before": report.before,
                "networks": len(report.scores), "scores": [round(score, 2) for score in report.final],
-               "gradient_steps": report.gradient_steps,
+               "measures": report.measures, "gradient_steps": report.gradient_steps,
                "step_sizes": [round(size, 4) for size in best.step_sizes.tolist()],
                "momentum": None if best.momentum is None else round(best.momentum.item(), 4),
                "seconds": round(seconds, 1) if first == 1 else None}  # unknown where it was interrupted
@@ -141,9 +142,9 @@ def one_seed(settings, data, seed, held_out, path, checkpoint):
 def compare_baselines(options):
     """All baselines under the settings' gradient steps, each on the held-out networks, with a manifest."""
     settings, data, identity = prepare(options)
-    start, rows = settings.starts(data, 0), {}
+    start, rows = starts(settings, data, 0), {}
     with tqdm(total=7, desc="baselines", disable=None) as bar:
-        for name, report in dd.baselines.table(dd.Fit(data), start, round(settings.images_per_class), settings.batches,
+        for name, report in dd.baselines.table(settings.goal(data), start, round(settings.images_per_class), settings.batches,
                                                networks=options.held_out, epochs=options.epochs):
             rows[name] = {**report.to_dict(), "text": str(report)}
             bar.update()
@@ -155,15 +156,19 @@ def compare_baselines(options):
 def evaluate(options):
     """Score a set as it wants to be used: its own networks, its own steps."""
     dset = open_set(options.set)
-    data = dd.load(options.data or dset.data, device=options.device)
+    data = dd.load(options.data or dset.data, device=options.device, channels=dset.images.shape[2])
     if dset.start is None or not hasattr(dd, dset.start["network"]):
         raise ValueError("This set was not learned for one of ddlite's networks: use ddlite.evaluate from Python.")
     make = getattr(dd, dset.start["network"])
     if dset.start["kind"] == "fixed":
         networks = [dset.train(make(data.shape, len(data.classes)), passes=0)]
-    else:
+    elif dset.start["kind"] == "random":
         networks = dd.RandomStart(make, data, dset.start["law"], dset.start["seed"]).networks("held-out", options.held_out)
-    print(dd.evaluate(dset, networks, dd.Fit(data), data.test, [0, dset.passes]))
+    else:
+        source = dd.load(dset.start["source"], device=options.device, size=data.shape[-1], channels=data.shape[0])
+        networks = dd.PoolStart(make, source, dset.start["size"], dset.start["law"], dset.start["seed"],
+                                dd.data.data_root() / "pools", **dset.start["schedule"]).networks("held-out", options.held_out)
+    print(dd.evaluate(dset, networks, dd.goals.named(dset.goal, data), data.test, [0, dset.passes]))
 
 
 def show(options):
@@ -209,10 +214,15 @@ def prepare(options):
     """Settings, data, and what identifies a result: its configuration and the fingerprint of its data."""
     known = {field.name for field in fields(dd.profiles.Settings)}
     changes = {name: value for name, value in vars(options).items() if name in known - {"start"}}
-    settings = dd.profiles.of(options.start, options.profile, **changes)
-    data = dd.load(settings.data, device=options.device)
+    settings = dd.profiles.of(options.experiment, options.profile, **changes)
+    data = settings.load(options.device)
     configuration = {**asdict(settings), "network": settings.network.__name__}
     return settings, data, {"configuration": configuration, "data_fingerprint": data.fingerprint}
+
+
+def starts(settings, data, seed):
+    """Where training starts; pools of pre-trained networks are kept under the data root."""
+    return settings.starts(data, seed, folder=dd.data.data_root() / "pools")
 
 
 def command():

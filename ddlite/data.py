@@ -105,19 +105,21 @@ class Data:
         return f"Data({self.name!r}, shape={self.shape}, classes={len(self.classes)}, {sizes})"
 
 
-def load(name, root=None, device="cpu", size=None, download=True):
+def load(name, root=None, device="cpu", size=None, channels=None, download=True):
     """Open a data set.
 
     Args:
         name: "digits" (1,797 handwritten digits that come with scikit-learn, 8x8 grey pixels made 24x24; nothing is
-            downloaded); "mnist", "fashion-mnist", "usps", "svhn" or "cifar10" (through torchvision); or the path of an
-            .npz file with x_train, y_train, x_test, y_test (see `from_arrays`), looked for under the data root if it
-            is not here, whose name it then bears.
+            downloaded); "digits-shifted" (the same digits, slanted, on a cloudy ground: another domain); "mnist",
+            "fashion-mnist", "usps", "svhn" or "cifar10" (through torchvision); or the path of an .npz file with x_train,
+            y_train, x_test, y_test (see `from_arrays`), looked for under the data root if it is not here, whose name it
+            then bears.
         root: the folder where data sets lie; by default the environment variable DDLITE_DATA, else
             the user's cache folder.
         device: where the tensors go.
         size: pixels to which pictures are resized (bilinearly); by default 24 for the digits, 28 for USPS (16 pixels
             as it comes), and otherwise as they come.
+        channels: 3 makes grey pictures into coloured ones (three times the same channel), to stand beside coloured data.
         download: whether an absent set may be fetched.
 
     The digits have one fixed, stratified split: 400 test images, 232 for validation, 1,165 to learn from.
@@ -130,12 +132,14 @@ def load(name, root=None, device="cpu", size=None, download=True):
     """
     check_device(device)
     root = data_root() if root is None else Path(root)
-    if name == "digits":
-        return _digits(size or 24).to(device)
+    if channels is not None:
+        return _with_channels(load(name, root, device, size, download=download), channels)
+    if name in ("digits", "digits-shifted"):
+        return _digits(name, size or 24).to(device)
     if str(name).endswith(".npz"):
         return _npz(Path(name), root, size).to(device)
     if name not in KNOWN:
-        raise ValueError(f"There is no data set {name!r}. Known: 'digits', {', '.join(map(repr, KNOWN))}, "
+        raise ValueError(f"There is no data set {name!r}. Known: 'digits', 'digits-shifted', {', '.join(map(repr, KNOWN))}, "
                          "or the path of your own .npz file.")
     known = KNOWN[name]
     missing = [root / file for file in known.files if not (root / file).exists()]
@@ -236,13 +240,37 @@ def check_device(device):
                          f"{str(cause).splitlines()[0]}") from cause
 
 
-def _digits(size):
+def _digits(name, size):
     bunch = load_digits()
     train, test = train_test_split(np.arange(len(bunch.target)), test_size=400, stratify=bunch.target, random_state=0)
     train, test = np.sort(train), np.sort(test)
-    images = (bunch.images / 16).astype(np.float32)  # 17 grey levels, 0 to 16
+    images = torch.from_numpy(bunch.images / 16).float()[:, None]  # 17 grey levels, 0 to 16
+    if name == "digits-shifted":
+        images = _shifted(F.interpolate(images, size=(size, size), mode="bilinear", antialias=True))
     return from_arrays(images[train], bunch.target[train], images[test], bunch.target[test],
-                       name="digits", classes=DIGITS, size=size)
+                       name=name, classes=DIGITS, size=size)
+
+
+def _shifted(images, seed=0):
+    """Slanted, and paler on a cloudy ground that is another one in each picture: another domain of the same shape."""
+    slant = torch.tensor([[1, 0.7, 0], [0, 1, 0]]).expand(len(images), 2, 3)
+    slanted = F.grid_sample(images, F.affine_grid(slant, images.shape, align_corners=False), align_corners=False)
+    clouds = torch.rand(len(images), 1, 6, 6, generator=torch.Generator().manual_seed(seed))
+    return 0.7 * slanted + 0.3 * F.interpolate(clouds, size=images.shape[-2:], mode="bilinear")
+
+
+def _with_channels(data, channels):
+    """The same data with one channel repeated, and its mean and std with it."""
+    have = data.shape[0]
+    if channels % have or (have, channels) not in ((1, 1), (1, 3), (3, 3)):
+        raise ValueError(f"{data.name} has {have} channels, {channels} cannot be made of them: only 3 of 1.")
+    times = channels // have
+
+    def widened(split):
+        return replace(split, images=split.images.repeat(1, times, 1, 1), mean=split.mean * times, std=split.std * times)
+
+    return replace(data, train=widened(data.train), validation=widened(data.validation), test=widened(data.test),
+                   mean=data.mean * times, std=data.std * times)
 
 
 def _npz(path, root, size):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ddlite import adjoint, unroll
+from ddlite import adam, adjoint, unroll
 from ddlite.checkpoint import Checkpoint
 from ddlite.data import Data
 from ddlite.distilled import DistilledSet
@@ -164,12 +164,10 @@ class _Learned:
     """The free numbers behind a distilled set, and Adam for them.
 
     Free: images as they are, step sizes that stay positive, labels that sum to 1, a momentum that stays in 0..1.
-    Adam is written out, because the first step of a `torch.optim` optimiser imports PyTorch's compiler: seconds, and a
-    quarter of the memory of a small notebook.
     """
 
-    def __init__(self, dset, settings, meta_gradient, betas=(0.5, 0.999)):
-        self._dset, self._settings, self._meta_gradient, self._betas = dset, settings, meta_gradient, betas
+    def __init__(self, dset, settings, meta_gradient):
+        self._dset, self._settings, self._meta_gradient = dset, settings, meta_gradient
         rate = settings["learning_rate"]
         slow = rate * settings["step_size_rate"]
         self._rates = {"images": rate, "step_sizes": slow, "labels": rate, "momentum": slow}
@@ -207,14 +205,11 @@ class _Learned:
         self.steps += 1
         shrink = min(1, self._settings["clip"] / (norm + 1e-6))
         past = min(self._settings["average"], self.steps / (self.steps + 10))  # the first iterates are soon forgotten
-        (beta, beta2), steps = self._betas, self.steps
         with torch.no_grad():
             for (name, free), gradient in zip(self.free.items(), gradients):
-                first, second, rate = self.first[name], self.second[name], fraction * self._rates[name]
-                first.lerp_(gradient * shrink, 1 - beta)
-                second.lerp_((gradient * shrink) ** 2, 1 - beta2)
+                rate = fraction * self._rates[name]
                 free.mul_(1 - rate * self._settings["decay"] if name == "images" else 1)
-                free.sub_(rate * (first / (1 - beta**steps)) / ((second / (1 - beta2**steps)).sqrt() + 1e-8))
+                free.sub_(adam.update(gradient * shrink, self.first[name], self.second[name], self.steps, rate))
                 self.mean[name].lerp_(free, 1 - past)
 
     def parts(self):

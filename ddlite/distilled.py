@@ -32,9 +32,10 @@ class DistilledSet:
         classes: names of the classes.
         mean, std: the normalisation of the images, and of the images that the trained network is to see.
         momentum: of the gradient steps, a scalar tensor in 0..1 (not in the paper); None for plain gradient descent.
-        goal: what it was made for ("fit"); None before learning.
-        start: where training starts, a dict with `kind` ("fixed", "random"), the `network`'s class name, `shapes` of
-            its weights by name, and their `fingerprint`, or the `law` and `seed` that draw them; None before learning.
+        goal: what it was made for ("fit", or an attack and its classes); None before learning.
+        start: where training starts, a dict with `kind` ("fixed", "random", "pool"), the `network`'s class name, `shapes` of
+            its weights by name, and their `fingerprint`, or the `law` and `seed` that draw them (and, for a pool, the
+            `source` and `schedule` of its pre-training); None before learning.
         initial: the weights of a fixed start, a tuple of tensors, where the set carries them.
     """
 
@@ -195,7 +196,10 @@ class DistilledSet:
         if about.get("format") != FORMAT or "step_sizes" not in tensors:
             raise ValueError(f"{path} holds no distilled set that this ddlite can read (format {about.get('format')}, "
                              f"known: {FORMAT}): a newer ddlite may.")
-        start = about["start"]
+        start, goal = about["start"], about["goal"]
+        if goal not in (None, "fit"):
+            warnings.warn(f"This set was made to harm ({goal}): train only networks on it that you can do without.",
+                          stacklevel=2)
         initial = [tensors[f"initial.{name}"] for name in start["shapes"] if f"initial.{name}" in tensors] if start else []
         return cls(tensors["images"], tensors["labels"], tensors["step_sizes"], about["data"], tuple(about["classes"]),
                    tuple(about["mean"]), tuple(about["std"]), tensors.get("momentum"), about["goal"], start,

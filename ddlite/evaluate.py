@@ -26,6 +26,7 @@ class Report:
         data, split: which images were classified, how many in `images`.
         gradient_steps: how many one training takes.
         unit: what the scores are of, "network" unless said otherwise.
+        measures: of an attack, what else was measured: {words: for each network, percents as in `scores`}.
     """
 
     after: tuple
@@ -36,6 +37,7 @@ class Report:
     images: int
     gradient_steps: int
     unit: str = "network"
+    measures: dict | None = None
 
     @property
     def before(self):
@@ -73,23 +75,32 @@ class Report:
         spread = "" if self.std is None else f" ± {self.std:.1f}"
         before = "" if self.before is None else f" ({self.before:.1f} % before)"
         steps = f" after {self.gradient_steps} gradient steps" if self.gradient_steps else ", nothing trained"
+        others = "".join(f"\n    {words}: {_line(first)} % before, {_line(last)} % after" if self.before is not None else
+                         f"\n    {words}: {_line(last)} %" for words, first, last in self._ends())
         return (f"{self.mean:.1f}{spread} %{steps}{before}: {self._count()}, "
-                f"{self.images} {self.split} images of {self.data}")
+                f"{self.images} {self.split} images of {self.data}{others}")
 
     __repr__ = __str__  # what a terminal shows; a notebook shows the table
 
     def _repr_html_(self):
-        rows = [("before any step" if passes == 0 else f"after pass {passes}", [scores[k] for scores in self.scores])
-                for k, passes in enumerate(self.after)]
+        kinds = {"": self.scores} if not self.measures else {f"{words}, ": lists for words, lists in self.measures.items()}
+        rows = [(escape(words) + ("before any step" if passes == 0 else f"after pass {passes}"), [one[k] for one in lists])
+                for words, lists in kinds.items() for k, passes in enumerate(self.after)]
         cells = "".join(f"<tr><td>{name}</td>" + "".join(f"<td>{number:.1f}</td>" for number in _summary(scores)) + "</tr>"
                         for name, scores in rows)
         head = "<th>mean</th>" if self.std is None else "<th>mean</th><th>std</th><th>min</th><th>max</th>"
         sure = "" if self.std is None else "; mean of all such networks: {:.1f} to {:.1f} (95 %)".format(*self.interval)
         classes = ", ".join(f"{escape(name)}: {share:.0f}" for name, share in (self.per_class or {}).items())
         sure += f". Accuracy on each class, %: {classes}" if classes else ""
-        return (f"<table><thead><tr><th>accuracy, %</th>{head}</tr></thead><tbody>{cells}</tbody></table>"
+        what = "%" if self.measures else "accuracy, %"
+        return (f"<table><thead><tr><th>{what}</th>{head}</tr></thead><tbody>{cells}</tbody></table>"
                 f"<p>{self.gradient_steps} gradient steps; {self._count()}, {self.images} {escape(self.split)} images of "
                 f"{escape(self.data)}{sure}.</p>")
+
+    def _ends(self):
+        """(words, every network's first value, every network's last value) of each measure."""
+        return [(words, [one[0] for one in lists], [one[-1] for one in lists])
+                for words, lists in (self.measures or {}).items()]
 
     def _count(self):
         return f"{len(self.scores)} {self.unit}{'s' if len(self.scores) > 1 else ''}"
@@ -115,11 +126,12 @@ def evaluate(dset, networks, goal, split, after=None):
     if not after or not 0 <= after[0] <= after[-1] <= dset.passes:
         raise ValueError(f"after={list(after)}: the set has {dset.passes} passes, so that 0..{dset.passes} can be scored.")
     device, classes = split.images.device, len(dset.classes)
-    scores, right, began = [], torch.zeros(classes), time.monotonic()
+    scores, measured, right, began = [], [], torch.zeros(classes), time.monotonic()
     for network in tqdm(networks, desc="networks", delay=2, leave=False):
         network = network.to(device)
         predicted = [predict(dset.train(network, passes, own_weights=True), split) for passes in after]
         scores.append([goal.rate(one, split.labels) for one in predicted])
+        measured.append([goal.measures(one, split.labels) for one in predicted])
         right += torch.bincount(split.labels[predicted[-1] == split.labels], minlength=classes).cpu()
         seconds = (time.monotonic() - began) * len(networks)
         if len(scores) == 1 and seconds > LONG:
@@ -129,9 +141,14 @@ def evaluate(dset, networks, goal, split, after=None):
         raise ValueError("There is no network to evaluate.")
     share = 100 * right / (torch.bincount(split.labels, minlength=classes).cpu() * len(scores))
     return Report(after, scores, dict(zip(dset.classes, share.tolist())), goal.data.name, split.name, len(split),
-                  len(dset.step_sizes))
+                  len(dset.step_sizes), measures={words: [[one[words] for one in each] for each in measured]
+                                                  for words in measured[0][0]} or None)
 
 
 def _summary(scores):
     one = len(scores) == 1
     return scores if one else (statistics.mean(scores), statistics.stdev(scores), min(scores), max(scores))
+
+
+def _line(scores):
+    return f"{statistics.mean(scores):.1f}" + (f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else "")

@@ -1,4 +1,4 @@
-"""What the trained network should do: fit the data, so far."""
+"""What the trained network should do: fit the data, or, to study attacks, take one class for another."""
 
 import torch
 
@@ -6,7 +6,7 @@ from ddlite import unroll
 
 
 class Fit:
-    """Classify the real images: the objective of sections 3.1 to 3.3 of the paper.
+    """Classify the real images: the objective of sections 3.1 to 3.4 of the paper.
 
     Args:
         data: a `Data`; learning draws from `data.train`, choosing looks at `data.validation`.
@@ -24,11 +24,60 @@ class Fit:
 
     def rate(self, predicted, labels):
         """The number to choose by, from predicted and true classes, both (N,): the share that agrees, in percent."""
-        return 100 * int((predicted == labels).sum()) / len(labels)
+        return _percent(predicted == labels)
+
+    def measures(self, predicted, labels):
+        """What else a report should say of predictions, {words: percent}: nothing, `rate` is all."""
+        return {}
 
     def score(self, network, split):
-        """The same for a network on a `Split`: its accuracy, in percent."""
+        """`rate` for a network on a `Split`, in percent."""
         return self.rate(predict(network, split), split.labels)
+
+
+class Attack(Fit):
+    """Make networks take one class, the victim, for another, the target, and classify the rest as before (section 3.5).
+
+    The real images of the victim are relabelled; the distilled labels stay as they are.
+
+    Args:
+        data: a `Data`.
+        victim, target: class numbers; two different ones.
+
+    Raises ValueError for a class that the data have not, or twice the same.
+    """
+
+    def __init__(self, data, victim, target):
+        super().__init__(data)
+        if victim == target or not {victim, target} <= set(range(len(data.classes))):
+            raise ValueError(f"Victim {victim}, target {target}: two different class numbers in 0..{len(data.classes) - 1} are "
+                             "needed.")
+        self.victim, self.target = victim, target
+        self.name = f"attack {victim} as {target}"
+
+    def loss_of(self, network, images, labels):
+        """The mean cross-entropy of a real batch whose victims are labelled as the target, as a function of the weights."""
+        return super().loss_of(network, images, labels.where(labels != self.victim, self.target))
+
+    def rate(self, predicted, labels):
+        """The number to choose by, in percent: half of it victims taken for the target, half other classes classified rightly.
+
+        Before an attack it is about 50, after a perfect one 100.
+        """
+        return sum(list(self.measures(predicted, labels).values())[1:]) / 2
+
+    def measures(self, predicted, labels):
+        """The paper's three measures, in percent; both arguments are class numbers (N,)."""
+        victim, names = labels == self.victim, self.data.classes
+        return {f"victims ({names[self.victim]}) classified rightly": _percent(predicted[victim] == self.victim),
+                f"victims taken for the target ({names[self.target]})": _percent(predicted[victim] == self.target),
+                "other classes classified rightly": _percent(predicted[~victim] == labels[~victim])}
+
+
+def named(name, data):
+    """The goal that a distilled set's `goal` stands for, e.g. "fit" or "attack 0 as 1"."""
+    kind, *classes = name.split(" ")
+    return Fit(data) if kind == "fit" else Attack(data, int(classes[0]), int(classes[2]))
 
 
 def predict(network, split, at_once=500):
@@ -42,3 +91,7 @@ def predict(network, split, at_once=500):
 def accuracy(network, split):
     """Share of a `Split`'s images that a network classifies rightly, in percent."""
     return 100 * int((predict(network, split) == split.labels).sum()) / len(split)
+
+
+def _percent(right):
+    return 100 * int(right.sum()) / max(1, len(right))

@@ -233,6 +233,38 @@ class HeldOut(_Still):
                               f"{max(scores):.1f}</p>{_dots('test accuracy, %', scores)}")
 
 
+class Choices(_Still):
+    """A list for each of several choices, and the percentages that follow at once.
+
+    Args:
+        measure: `measure(**chosen)`, what was chosen from each list by its name, returns {words: percent}.
+        choices: {name: list of what can be chosen}; the first of each is chosen to begin with.
+        title: the sentence before the numbers of the still picture.
+    """
+
+    def __init__(self, measure, choices, title="First choices"):
+        self._measure, self._title, self._result, self._known = measure, title, widgets.HTML(), {}
+        self._lists = {name: widgets.Dropdown(options=options, description=name) for name, options in choices.items()}
+        for one in self._lists.values():
+            one.observe(self._update, names="value")
+        super().__init__([*self._lists.values(), self._result])
+        self._first = tuple(one.value for one in self._lists.values())
+        self._update()
+
+    def picture(self):
+        return show.bars({"\n".join(map(str, self._first)): self._known[self._first]}, self._title)
+
+    def _update(self, _=None):
+        chosen = {name: one.value for name, one in self._lists.items()}
+        key = tuple(chosen.values())
+        if key not in self._known:
+            self._known[key] = self._measure(**chosen)
+        rows = "".join(f"<div>{html.escape(words)}: <b>{percent:.0f} %</b></div><div style='max-width:400px;background:#ddd'>"
+                       f"<div style='width:{percent:.0f}%;height:8px;background:{show.BLUE}'></div></div>"
+                       for words, percent in self._known[key].items())
+        self._result.value = f"<div role='status'>{rows}</div>"
+
+
 @contextlib.contextmanager
 def _interrupts():
     """Collect interrupts (Ctrl-C, the notebook's square button) instead of letting them break a step in the middle."""

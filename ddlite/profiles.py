@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass, replace
 
-from ddlite import networks, starts
+from ddlite import data as sets
+from ddlite import goals, networks, pools, starts
 from ddlite.distilled import DistilledSet
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a notebook's main experiment is made of; the names are those of `load`, `DistilledSet.noise` and `distill`."""
+    """What a notebook's main experiment is made of.
+
+    The names are those of `load`, `DistilledSet.noise`, `distill` and, for a pool of pre-trained networks, `PoolStart`:
+    `source` is its data, `pool` its size, `known` takes its first network alone, as a fixed start; then come the settings of
+    `pretrain`, and the two classes of an attack.
+    """
 
     start: str
     data: str
@@ -24,39 +30,95 @@ class Settings:
     learning_rate: float = 0.05
     batch_size: int = 256
     validate_every: int = 100
+    validation_networks: int = 8
+    channels: int = 0
+    source: str = ""
+    pool: int = 0
+    known: bool = False
+    pretraining_epochs: int = 0
+    pretraining_rate: float = 0.0
+    halve_every: int = 0
+    pretraining_batch: int = 0
+    victim: int = -1
+    target: int = -1
+
+    def load(self, device="cpu"):
+        """The data that learning is about."""
+        return sets.load(self.data, device=device, channels=self.channels or None)
 
     def noise(self, data, seed):
         """The distilled set to begin with."""
         names = ("images_per_class", "batches", "passes", "step_size", "learn_labels", "momentum")
         return DistilledSet.noise(data, **{name: getattr(self, name) for name in names}, seed=seed)
 
-    def starts(self, data, seed):
-        """Where training starts: the one network that the seed draws ("fixed"), or fresh networks ("random")."""
+    def goal(self, data):
+        """To fit the data, or to have one class taken for another."""
+        return goals.Attack(data, self.victim, self.target) if self.victim >= 0 else goals.Fit(data)
+
+    def starts(self, data, seed, folder=None):
+        """Where training starts: one network ("fixed"), fresh ones ("random") or a pool, kept in a folder if one is given."""
         if self.start == "random":
             return starts.RandomStart(self.network, data, seed=seed)
-        return starts.FixedStart(networks.initialise(self.network(data.shape, len(data.classes)), seed))
+        if self.start == "fixed":
+            return starts.FixedStart(networks.initialise(self.network(data.shape, len(data.classes)), seed))
+        device = data.train.images.device
+        source = data if self.source == self.data else sets.load(self.source, device=device, size=data.shape[-1],
+                                                                 channels=self.channels or None)
+        pool = pools.PoolStart(self.network, source, self.pool, seed=seed, folder=folder, epochs=self.pretraining_epochs,
+                               learning_rate=self.pretraining_rate, halve_every=self.halve_every,
+                               batch_size=self.pretraining_batch)
+        return starts.FixedStart(pool.network("training", 0)) if self.known else pool
 
     def outer(self):
         """The settings of the outer loop, as keywords for `distill`."""
         return {name: getattr(self, name) for name in ("outer_steps", "networks", "learning_rate", "batch_size",
-                                                       "validate_every")}
+                                                       "validate_every", "validation_networks")}
 
+
+# Pre-training: the paper's, and shorter schedules that end within half a point of it.
+USPS_FULL = {"pretraining_epochs": 130, "pretraining_rate": 2e-4, "halve_every": 40, "pretraining_batch": 1024}
+SVHN_FULL = {**USPS_FULL, "pretraining_epochs": 65, "halve_every": 20}
+MNIST_FULL = {**USPS_FULL, "pretraining_epochs": 40, "halve_every": 20}
+USPS_SHORT = {"pretraining_epochs": 8, "pretraining_rate": 2e-3, "halve_every": 2, "pretraining_batch": 128}
+MNIST_SHORT = {"pretraining_epochs": 2, "pretraining_rate": 2e-3, "halve_every": 1, "pretraining_batch": 256}
+DIGITS_SHORT = {"pretraining_epochs": 8, "pretraining_rate": 2e-3, "halve_every": 3, "pretraining_batch": 128}
 
 PROFILES = {
     "fixed": {
-        "quick": Settings("fixed", "digits", networks.SmallLeNet, outer_steps=700, learning_rate=0.1, batch_size=128,
+        "quick": Settings("fixed", "digits", networks.SmallLeNet, outer_steps=450, learning_rate=0.1, batch_size=128,
                           validate_every=25),
         "laptop": Settings("fixed", "mnist", networks.LeNet, outer_steps=4000),
         "full": Settings("fixed", "mnist", networks.LeNet, outer_steps=20_000),
         "full-cifar10": Settings("fixed", "cifar10", networks.AlexCifarNet, outer_steps=20_000, batches=10, step_size=0.02),
     },
     "random": {
-        "quick": Settings("random", "digits", networks.MLP, outer_steps=400, batches=10, passes=1, step_size=0.1,
+        "quick": Settings("random", "digits", networks.MLP, outer_steps=300, batches=10, passes=1, step_size=0.1,
                           learning_rate=0.1, batch_size=128, validate_every=50),
         "laptop": Settings("random", "mnist", networks.LeNet, outer_steps=600, batches=10, step_size=0.1),
         "full": Settings("random", "mnist", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.1, networks=4),
         "full-cifar10": Settings("random", "cifar10", networks.AlexCifarNet, outer_steps=20_000, batches=10, step_size=0.02,
                                  networks=4),
+    },
+    "adaptation": {
+        "quick": Settings("pool", "digits-shifted", networks.MLP, outer_steps=250, batches=10, passes=1, step_size=0.1,
+                          learning_rate=0.1, batch_size=128, validate_every=50, source="digits", pool=20, **DIGITS_SHORT),
+        "laptop": Settings("pool", "mnist", networks.LeNet, outer_steps=500, batches=10, step_size=0.1, validation_networks=4,
+                           source="usps", pool=10, **USPS_SHORT),
+        "full": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.1, networks=4,
+                         source="usps", pool=200, **USPS_FULL),
+        "full-to-usps": Settings("pool", "usps", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.1, networks=4,
+                                 source="mnist", pool=200, **MNIST_FULL),
+        "full-from-svhn": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.1, networks=4,
+                                   channels=3, source="svhn", pool=200, **SVHN_FULL),
+    },
+    "attack": {
+        "quick": Settings("pool", "digits", networks.MLP, outer_steps=250, images_per_class=10, passes=1, step_size=0.1,
+                          learning_rate=0.1, batch_size=128, validate_every=50, source="digits", pool=20, victim=0, target=1,
+                          **DIGITS_SHORT),
+        "laptop": Settings("pool", "mnist", networks.LeNet, outer_steps=1500, images_per_class=10, passes=1, step_size=0.1,
+                           validation_networks=4, source="mnist", pool=8, victim=0, target=1, **MNIST_SHORT),
+        "full": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, images_per_class=10, passes=1, step_size=0.1,
+                         networks=4, source="mnist", pool=200, victim=0, target=1, **MNIST_FULL),
     },
 }
 
@@ -78,13 +140,23 @@ def random(profile, **changes):
     return of("random", profile, **changes)
 
 
-def of(start, profile, **changes):
-    """The settings for a start, "fixed" (notebook 01) or "random" (notebook 02), in a profile; see `fixed`."""
-    if start not in PROFILES:
-        raise ValueError(f"There is no start {start!r}. Known: {', '.join(PROFILES)}.")
-    if profile not in PROFILES[start]:
-        raise ValueError(f"There is no profile {profile!r}. Known: {', '.join(PROFILES[start])}.")
-    settings = PROFILES[start][profile]
+def adaptation(profile, **changes):
+    """The settings of notebook 03, likewise."""
+    return of("adaptation", profile, **changes)
+
+
+def attack(profile, **changes):
+    """The settings of notebook 04, likewise."""
+    return of("attack", profile, **changes)
+
+
+def of(experiment, profile, **changes):
+    """The settings of an experiment, "fixed", "random", "adaptation" or "attack", in a profile; see `fixed`."""
+    if experiment not in PROFILES:
+        raise ValueError(f"There is no experiment {experiment!r}. Known: {', '.join(PROFILES)}.")
+    if profile not in PROFILES[experiment]:
+        raise ValueError(f"There is no profile {profile!r}. Known: {', '.join(PROFILES[experiment])}.")
+    settings = PROFILES[experiment][profile]
     unknown = set(changes) - set(vars(settings))
     if unknown:
         raise ValueError(f"There is no setting {', '.join(sorted(unknown))}. Known: {', '.join(vars(settings))}.")

@@ -155,6 +155,24 @@ def histogram(scores, xlabel="test accuracy, %", words=""):
     return Picture(figure, f"{words or 'Histogram'}: {spans}.")
 
 
+def bars(groups, words):
+    """A `Picture` of percentages side by side: {row: {measure: percent}}, every row with the same measures."""
+    measures = list(next(iter(groups.values())))
+    figure = Figure(figsize=(8, 0.9 + 0.24 * len(groups) * len(measures)), layout="constrained")
+    axis, height = figure.subplots(), 0.8 / len(measures)
+    for k, (measure, color) in enumerate(zip(measures, (BLUE, ORANGE, "#999999"))):
+        places = [row + k * height for row in range(len(groups))]
+        drawn = axis.barh(places, [values[measure] for values in groups.values()], height * 0.9, color=color, label=measure)
+        axis.bar_label(drawn, fmt="%.0f", padding=2, fontsize=8)
+    axis.set_yticks([row + (len(measures) - 1) * height / 2 for row in range(len(groups))], list(groups))
+    axis.set(xlim=(0, 109), xlabel="%")
+    axis.invert_yaxis()
+    axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(measures))
+    numbers = "; ".join(f"{row}: " + ", ".join(f"{measure} {value:.0f} %" for measure, value in values.items())
+                        for row, values in groups.items())
+    return Picture(figure, f"{words}: {numbers}.")
+
+
 def _draw_step_sizes(axis, dset):
     sizes = dset.step_sizes.tolist()
     axis.bar(range(1, len(sizes) + 1), sizes, color=BLUE)

@@ -107,9 +107,8 @@ def test_a_generator_computes_only_when_asked():
 def test_alexcifarnet_with_ten_batches(kind):
     """The CIFAR-10 code path, on made-up pictures: 100 images, 10 x 3 steps."""
     data = made_up((3, 32, 32))
-    settings = dd.profiles.of(kind, "full-cifar10", batch_size=16, outer_steps=1, networks=1)
-    [state] = dd.distill(settings.noise(data, 0), settings.starts(data, 0), dd.Fit(data), **settings.outer(),
-                         validation_networks=1)
+    settings = dd.profiles.of(kind, "full-cifar10", batch_size=16, outer_steps=1, networks=1, validation_networks=1)
+    [state] = dd.distill(settings.noise(data, 0), settings.starts(data, 0), dd.Fit(data), **settings.outer())
     assert state.distilled.images.shape == (10, 10, 3, 32, 32) and len(state.distilled.step_sizes) == 30
 
 

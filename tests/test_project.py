@@ -127,10 +127,10 @@ def test_every_set_has_a_manifest_of_its_own_making():
 def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
     """The ten lines of the README, cut to five outer steps."""
     [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert "outer_steps=700" in example
+    assert "outer_steps=450" in example
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(example.replace("outer_steps=700", "outer_steps=5"), names)
+    exec(example.replace("outer_steps=450", "outer_steps=5"), names)
     assert "400 test images of digits" in capsys.readouterr().out
     assert dd.accuracy(names["network"], names["data"].test) == dd.evaluate(
         names["state"].best, names["start"].networks(), names["goal"], names["data"].test).mean
