@@ -136,7 +136,7 @@ class Panel(_Still):
         low, high = show.grey_range(distilled)
         show.tiles(distilled, (low, high), zoom=1).save(file, "png")
         picture = base64.b64encode(file.getvalue()).decode()
-        names = "".join(f"<span>{html.escape(distilled.classes[k])}</span>" for k in show.columns(distilled))
+        names = "".join(f"<span>{html.escape(distilled.classes[k])}</span>" for k in show.table(distilled)[1])
         score = f"{self.scores[-1][1]:.1f} % now, " if self.scores else ""
         return (
             f"<p role='status'>{self._mode}: outer step {self.state.outer_step} of {self.state.outer_steps}; loss "
@@ -252,7 +252,8 @@ class Choices(_Still):
         self._update()
 
     def picture(self):
-        return show.bars({"\n".join(map(str, self._first)): self._known[self._first]}, self._title)
+        return show.bars({", ".join(f"{name} {value}" for name, value in zip(self._lists, self._first)):
+                          self._known[self._first]}, self._title)
 
     def _update(self, _=None):
         chosen = {name: one.value for name, one in self._lists.items()}

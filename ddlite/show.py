@@ -40,43 +40,52 @@ def grey_range(dset):
     return round(low, 2) + 0.0, round(max(high, low + 0.01), 2) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
+def table(dset):
+    """How a set is laid out: images (rows, columns, C, H, W), and the class number above each column.
+
+    A row is a batch. A batch of several images of each class, in class order, takes several rows, with a column for each
+    class. Where labels are learned, a column is named after the likeliest class of its image in the first batch.
+    """
+    labels, classes = dset.labels[0], len(dset.classes)
+    labels = (labels if labels.dim() == 1 else labels.argmax(-1)).tolist()
+    each = len(labels) // classes
+    if each > 1 and labels == [label for label in range(classes) for _ in range(each)]:
+        return dset.images.unflatten(1, (classes, each)).transpose(1, 2).flatten(0, 1), list(range(classes))
+    return dset.images, labels
+
+
 def tiles(dset, limits=None, zoom=3, gap=2):
-    """All images of a set side by side, a row for each batch, as a PIL image; black and white are `grey_range(dset)`."""
+    """All images of a set, laid out as in `table`, as a PIL image; black and white are `grey_range(dset)`."""
     low, high = grey_range(dset) if limits is None else limits
-    levels = grey_levels(dset.images, dset.mean, dset.std).sub(low).div(high - low).clamp(0, 1)
-    pixels = (levels.permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)  # batches, n, H, W, C
-    batches, n, height, width, channels = pixels.shape
-    canvas = torch.full((batches * (height + gap) - gap, n * (width + gap) - gap, channels), 255, dtype=torch.uint8)
-    for row in range(batches):
-        for column in range(n):
+    levels = grey_levels(table(dset)[0], dset.mean, dset.std).sub(low).div(high - low).clamp(0, 1)
+    pixels = (levels.permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)  # rows, columns, H, W, C
+    rows, columns, height, width, channels = pixels.shape
+    canvas = torch.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, dtype=torch.uint8)
+    for row in range(rows):
+        for column in range(columns):
             y, x = row * (height + gap), column * (width + gap)
             canvas[y:y + height, x:x + width] = pixels[row, column].cpu()
     image = Image.fromarray(canvas.squeeze(2).numpy())
     return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
 
 
-def columns(dset):
-    """The class number of each column of pictures: the first batch's labels, or the likeliest classes of learned ones."""
-    labels = dset.labels[0]
-    return (labels if labels.dim() == 1 else labels.argmax(-1)).tolist()
-
-
 def images(dset, title=""):
-    """A `Picture` of a distilled set: a row for each batch, the label above each column."""
+    """A `Picture` of a distilled set, laid out as in `table`, the label above each column."""
     low, high = grey_range(dset)
-    rows, n, height, width = *dset.images.shape[:2], *dset.images.shape[-2:]
-    figure = Figure(figsize=(10, 0.7 + rows * 10 / n), layout="constrained")
+    pictures, labels = table(dset)
+    rows, columns, _, height, width = pictures.shape
+    figure = Figure(figsize=(10, 0.7 + rows * 10 / columns), layout="constrained")
     axis = figure.subplots()
     axis.imshow(tiles(dset, (low, high), zoom=1), cmap="gray", interpolation="nearest")
-    axis.set_xticks([k * (width + 2) + width / 2 for k in range(n)], [dset.classes[label] for label in columns(dset)])
-    named = range(rows) if rows > 1 else ()
-    axis.set_yticks([k * (height + 2) + height / 2 for k in named], [f"batch {k + 1}" for k in named])
+    axis.set_xticks([k * (width + 2) + width / 2 for k in range(columns)], [dset.classes[label] for label in labels])
+    named = range(0, rows, rows // dset.batches) if dset.batches > 1 else ()
+    axis.set_yticks([k * (height + 2) + height / 2 for k in named], [f"batch {k + 1}" for k in range(len(named))])
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
     axis.spines[:].set_visible(False)
     words = f"black = grey level {low:.2f}, white = {high:.2f} (0 and 1 in the data)"
     figure.supxlabel(f"{title}: {words}" if title else words, fontsize=9)
-    names = ", ".join(dset.classes[label] for label in columns(dset))
-    return Picture(figure, f"{title or 'A distilled set'}: {rows} x {dset.images.shape[1]} images, labelled {names}; {words}.")
+    names = ", ".join(dset.classes[label] for label in labels)
+    return Picture(figure, f"{title or 'A distilled set'}: {rows} x {columns} images, labelled {names}; {words}.")
 
 
 def step_sizes(dset, title="Step sizes"):
@@ -95,9 +104,10 @@ def learning(state, losses, scores, title="Learning"):
         state: the last `State`.
         losses, scores: lists of (outer step, value).
     """
-    height = 3.5 + 10 * state.distilled.batches / state.distilled.images.shape[1]
+    rows, columns = table(state.distilled)[0].shape[:2]
+    height = 3.5 + 10 * rows / columns
     figure = Figure(figsize=(10, height), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(state.distilled.batches, 2.6))
+    top, bottom = figure.subfigures(2, 1, height_ratios=(10 * rows / columns, 2.6))
     axis = top.subplots()
     axis.imshow(tiles(state.distilled, zoom=1), cmap="gray", interpolation="nearest")
     axis.axis("off")
