@@ -10,14 +10,14 @@ from ddlite.distill import Diverged, State, distill
 from ddlite.distilled import DistilledSet, manifest, manifests, shipped
 from ddlite.evaluate import Report, evaluate
 from ddlite.goals import Attack, Fit, accuracy
-from ddlite.networks import MLP, AlexCifarNet, ConvNet3, LeNet, SmallLeNet, initialise
+from ddlite.networks import MLP, AlexCifarNet, AlexNet, ConvNet3, LeNet, SmallLeNet, imagenet, initialise
 from ddlite.pools import PoolStart, pretrain
 from ddlite.scratch import train_from_scratch
 from ddlite.starts import FixedStart, RandomStart
 from ddlite.unroll import loss_of, meta_gradient, outputs_of, train, weights_of
 
 __version__ = "0.1.0"
-__all__ = ["MLP", "AlexCifarNet", "Attack", "ConvNet3", "Data", "DistilledSet", "Diverged", "Fit", "FixedStart", "LeNet",
-           "PoolStart", "RandomStart", "Report", "SmallLeNet", "Split", "State", "accuracy", "adjoint", "baselines", "distill",
-           "evaluate", "from_arrays", "initialise", "load", "loss_of", "manifest", "manifests", "meta_gradient", "outputs_of",
-           "pretrain", "profiles", "shipped", "train", "train_from_scratch", "weights_of"]
+__all__ = ["MLP", "AlexCifarNet", "AlexNet", "Attack", "ConvNet3", "Data", "DistilledSet", "Diverged", "Fit", "FixedStart",
+           "LeNet", "PoolStart", "RandomStart", "Report", "SmallLeNet", "Split", "State", "accuracy", "adjoint", "baselines",
+           "distill", "evaluate", "from_arrays", "imagenet", "initialise", "load", "loss_of", "manifest", "manifests",
+           "meta_gradient", "outputs_of", "pretrain", "profiles", "shipped", "train", "train_from_scratch", "weights_of"]

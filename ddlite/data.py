@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
+from ddlite import photographs
 from ddlite.files import fingerprint
 
 DIGITS = tuple("0123456789")
@@ -111,14 +112,14 @@ def load(name, root=None, device="cpu", size=None, channels=None, download=True)
     Args:
         name: "digits" (1,797 handwritten digits that come with scikit-learn, 8x8 grey pixels made 24x24; nothing is
             downloaded); "digits-shifted" (the same digits, slanted, on a cloudy ground: another domain); "mnist",
-            "fashion-mnist", "usps", "svhn" or "cifar10" (through torchvision); or the path of an .npz file with x_train,
-            y_train, x_test, y_test (see `from_arrays`), looked for under the data root if it is not here, whose name it
-            then bears.
+            "fashion-mnist", "usps", "svhn" or "cifar10" (through torchvision); "voc2007" or "cub200" (`photographs`; about
+            15 GB in memory at 224 pixels); or the path of an .npz file with x_train, y_train, x_test, y_test (see
+            `from_arrays`), looked for under the data root if it is not here, whose name it then bears.
         root: the folder where data sets lie; by default the environment variable DDLITE_DATA, else
             the user's cache folder.
         device: where the tensors go.
         size: pixels to which pictures are resized (bilinearly); by default 24 for the digits, 28 for USPS (16 pixels
-            as it comes), and otherwise as they come.
+            as it comes), 224 for photographs, and otherwise as they come.
         channels: 3 makes grey pictures into coloured ones (three times the same channel), to stand beside coloured data.
         download: whether an absent set may be fetched.
 
@@ -138,8 +139,11 @@ def load(name, root=None, device="cpu", size=None, channels=None, download=True)
         return _digits(name, size or 24).to(device)
     if str(name).endswith(".npz"):
         return _npz(Path(name), root, size).to(device)
+    if name in photographs.PHOTOGRAPHS:
+        return _photographs(name, root, size or 224, download).to(device)
     if name not in KNOWN:
-        raise ValueError(f"There is no data set {name!r}. Known: 'digits', 'digits-shifted', {', '.join(map(repr, KNOWN))}, "
+        known = ("digits", "digits-shifted", *KNOWN, *photographs.PHOTOGRAPHS)
+        raise ValueError(f"There is no data set {name!r}. Known: {', '.join(map(repr, known))}, "
                          "or the path of your own .npz file.")
     known = KNOWN[name]
     missing = [root / file for file in known.files if not (root / file).exists()]
@@ -290,6 +294,19 @@ def _npz(path, root, size):
     if name in KNOWN or name == "digits":
         name = f"{name}-npz"
     return from_arrays(**arrays, name=name, size=size)
+
+
+def _photographs(name, root, size, download):
+    mean, std, folder = photographs.PHOTOGRAPHS[name]
+    if not (root / folder).is_dir() and (name == "cub200" or not download):
+        raise FileNotFoundError(f"{name}: there is no folder {root / folder}. Unpack it there, or set DDLITE_DATA to the "
+                                "folder above it.")
+    try:
+        (x_train, y_train), (x_test, y_test), classes = getattr(photographs, name)(root, size, download)
+    except (OSError, RuntimeError, IndexError, KeyError) as cause:
+        raise ValueError(f"{name}: the files under {root / folder} cannot be read ({cause}): unpack or download them "
+                         "again.") from cause
+    return from_arrays(x_train, y_train, x_test, y_test, name=name, classes=classes, mean=mean, std=std)
 
 
 def _arrays(part):

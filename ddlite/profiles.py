@@ -59,6 +59,8 @@ class Settings:
         """Where training starts: one network ("fixed"), fresh ones ("random") or a pool, kept in a folder if one is given."""
         if self.start == "random":
             return starts.RandomStart(self.network, data, seed=seed)
+        if self.source == "imagenet":
+            return starts.FixedStart(networks.imagenet(data.shape, len(data.classes), folder=folder))
         if self.start == "fixed":
             return starts.FixedStart(networks.initialise(self.network(data.shape, len(data.classes)), seed))
         device = data.train.images.device
@@ -110,6 +112,8 @@ PROFILES = {
                                  source="mnist", pool=200, **MNIST_FULL),
         "full-from-svhn": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.1, networks=4,
                                    channels=3, source="svhn", pool=200, **SVHN_FULL),
+        "full-voc": Settings("fixed", "voc2007", networks.AlexNet, outer_steps=5000, step_size=0.001, source="imagenet"),
+        "full-cub": Settings("fixed", "cub200", networks.AlexNet, outer_steps=5000, step_size=0.001, source="imagenet"),
     },
     "attack": {
         "quick": Settings("pool", "digits", networks.MLP, outer_steps=250, images_per_class=10, passes=1, step_size=0.1,
