@@ -58,8 +58,8 @@ def execute(path, output, **parameters):
 
 
 def results(notebook):
-    """The numbers in the table that the cells tagged "results" print, by the words before them."""
-    rows = re.findall(r"^(.+?)\s+(\d+\.\d)(?:\s+\d+\.\d)?$", shown(notebook, "results"), re.MULTILINE)
+    """The first numbers in the rows of the table that the cells tagged "results" print, by the words before them."""
+    rows = re.findall(r"^(.+?)\s+(\d+\.\d)(?:\s+\d+\.\d)*$", shown(notebook, "results"), re.MULTILINE)
     return {words: float(number) for words, number in rows}
 
 
@@ -111,8 +111,10 @@ def shown(notebook, tag):
 def note(path, profile, notebook, seconds, mebibytes):
     """Keep what a whole run found and cost in measured.json, which the README quotes."""
     known = read_json(MEASURED) if MEASURED.is_file() else {}
-    known.setdefault(path.stem, {})[profile] = {"results": results(notebook), "seconds": round(seconds),
-                                                "MiB": round(mebibytes), "cores": os.cpu_count(), **machine()}
+    over = re.search(r"\d+ held-out networks", shown(notebook, "results"))
+    known.setdefault(path.stem, {})[profile] = {"results": results(notebook), "over": over[0] if over else "one network",
+                                                "seconds": round(seconds), "MiB": round(mebibytes), "cores": os.cpu_count(),
+                                                **machine()}
     write_json(MEASURED, known)
 
 
@@ -137,7 +139,8 @@ def store():
 
 def with_tables(text):
     """The README with its tables made anew, each between a comment that names it and the next <!-- end -->."""
-    made = {"fixed": tables.sets("fixed"), "random": tables.sets("random"), "cost": tables.cost(read_json(MEASURED))}
+    made = {"fixed": tables.sets("fixed"), "random": tables.sets("random"), "adaptation": tables.adaptation(),
+            "attack": tables.attacks(), "cost": tables.cost(read_json(MEASURED))}
     for name, table in made.items():
         before, rest = text.split(f"<!-- {name} -->\n")
         _, after = rest.split("\n<!-- end -->", 1)

@@ -3,14 +3,15 @@
 The exceptions are figures quoted from papers, each with its source.
 """
 
-from statistics import mean
+from statistics import mean, stdev
 
 import ddlite as dd
 
 # Wang, Zhu, Torralba, Efros 2018, and Sucholutsky & Schonlau 2019 (learned labels): as they report them.
 QUOTED = {("mnist", "fixed", 10): "93.8", ("mnist", "random", 100): "79.5 ± 8.1"}
 BEST_QUOTED = {("mnist", "fixed", 10): "96.13 (learned labels)"}
-NAMES = {"mnist": "MNIST", "digits": "digits"}
+QUOTED_ADAPTATION = {("usps", "mnist"): "67.5 ± 3.9 before, 92.7 ± 1.4 after"}
+NAMES = {"mnist": "MNIST", "usps": "USPS", "digits": "digits"}
 
 
 def manifests():
@@ -19,8 +20,9 @@ def manifests():
 
 
 def setting(about):
-    """What results must have in common to stand side by side: (start, data, network)."""
-    return tuple(about["configuration"].get(key, "fixed") for key in ("start", "data", "network"))
+    """What results must have in common to stand side by side: (start, data, network, source of pre-training)."""
+    wanted = about["configuration"]
+    return wanted.get("start", "fixed"), wanted["data"], wanted["network"], wanted.get("source", "")
 
 
 def sets(start):
@@ -43,17 +45,53 @@ def sets(start):
     return "\n".join(lines)
 
 
+def adaptation():
+    """Every set that ships for pre-trained networks of one domain that are to learn another."""
+    lines = ["| set | source to target, network | whose weights are | pre-training | images | gradient steps | outer steps "
+             "| before, % | after, % | over | paper, quoted |", "|" + "---|" * 11]
+    for name, about in manifests().items():
+        wanted = about["configuration"]
+        if "rows" in about or setting(about)[0] != "pool" or wanted["victim"] >= 0:
+            continue
+        weights = "known" if wanted["known"] else f"unknown; pool of {wanted['pool']}"
+        spread = f" ± {about['std']:.1f}" if about["std"] else ""
+        over = f"{about['networks']} held-out networks" if about["std"] else "the known network"
+        quoted = "–" if wanted["known"] else QUOTED_ADAPTATION.get((wanted["source"], wanted["data"]), "–")
+        lines.append(f"| `{name}` | {NAMES[wanted['source']]} to {NAMES[wanted['data']]}, {wanted['network']} | {weights} "
+                     f"| {wanted['pretraining_epochs']} epochs at {wanted['pretraining_rate']} "
+                     f"| {round(wanted['images_per_class'] * 10) * wanted['batches']} | {about['gradient_steps']} "
+                     f"| {wanted['outer_steps']:,} | {about['before']:.1f} | **{about['test']:.1f}**{spread} "
+                     f"| {over} | {quoted} |")
+    return "\n".join(lines)
+
+
+def attacks():
+    """Every set that ships for the one-step attack: the three measures before and after, mean over held-out networks."""
+    lines = ["| set | data, network | images | victim, target | measured on test images | before, % | after one step, % "
+             "| over |", "|" + "---|" * 8]
+    for name, about in manifests().items():
+        wanted = about["configuration"]
+        for words, each in (about.get("measures") or {}).items():
+            first, last = ([one[k] for one in each] for k in (0, -1))
+            lines.append(f"| `{name}` | {NAMES[wanted['data']]}, {wanted['network']} "
+                         f"| {round(wanted['images_per_class'] * 10)} | {wanted['victim']}, {wanted['target']} | {words} "
+                         f"| {mean(first):.1f} ± {stdev(first):.1f} | **{mean(last):.1f}** ± {stdev(last):.1f} "
+                         f"| {about['networks']} held-out networks |")
+    return "\n".join(lines)
+
+
 def baselines():
     """The baselines on held-out networks of a random start (the paper's Table 1 has the same rows), and ours beside them."""
     lines = ["| data, network | images | what they are | test accuracy, % | gradient steps | over |", "|" + "---|" * 6]
     for about in (about for about in manifests().values() if "rows" in about):
         wanted = about["configuration"]
-        where = f"{NAMES[wanted['data']]}, {wanted['network']}"
+        source = f"{NAMES[wanted['source']]} to " if wanted.get("source") else ""
+        where = f"{source}{NAMES[wanted['data']]}, {wanted['network']}"
         images = round(wanted["images_per_class"] * 10) * wanted["batches"]
         rows = {what: (row["mean"], row["std"], row["gradient_steps"], f"{len(row['scores'])} {row['unit']}s")
                 for what, row in about["rows"].items()}
         for name, other in manifests().items():
-            if "rows" not in other and setting(other) == setting(about):
+            if "rows" not in other and setting(other) == setting(about) and not other.get("measures") and other["std"]:
                 rows[f"**learned** (`{name}`)"] = (other["test"], other["std"], other["gradient_steps"],
                                                    f"{other['networks']} networks")
         for what, (accuracy, std, steps, over) in rows.items():
@@ -75,10 +113,12 @@ def commands():
 
 def cost(measured):
     """What a whole notebook takes, from the first cell to the last: as measured when its outputs were stored."""
-    lines = ["| notebook | profile | data | learned images, test accuracy | time | memory | measured on |", "|" + "---|" * 7]
+    lines = ["| notebook | profile | data | result, % of test images | over | time | memory | measured on |", "|" + "---|" * 8]
+    words = {"01": "learned images", "02": "learned images", "03": "after adaptation", "04": "victims right after the attack"}
     for notebook, profiles in measured.items():
         for profile, about in profiles.items():
-            learned = list(about["results"].values())[-1]
-            lines.append(f"| {notebook[:2]} | {profile} | {'digits' if profile == 'quick' else 'MNIST'} | {learned:.1f} % "
-                         f"| {about['seconds']} s | {about['MiB']} MiB | {about['cores']} CPU cores |")
+            number = list(about["results"].values())[-1]
+            lines.append(f"| {notebook[:2]} | {profile} | {'digits' if profile == 'quick' else 'MNIST'} "
+                         f"| {words[notebook[:2]]}: {number:.1f} | {about['over']} | {about['seconds']} s "
+                         f"| {about['MiB']} MiB | {about['cores']} CPU cores |")
     return "\n".join(lines)

@@ -56,3 +56,10 @@ def real_root():
     if os.environ.get("DDLITE_NEED_DATA"):
         pytest.fail(f"DDLITE_NEED_DATA is set, but there is no MNIST under {root}")
     pytest.skip("no real data: set DDLITE_DATA to a folder that has MNIST")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests recorded (`record_property`): what a notebook took, for example."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")

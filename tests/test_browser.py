@@ -1,4 +1,4 @@
-"""Notebook 01 in a real JupyterLab, by a real browser: run all, watch, pause, resume, move a slider."""
+"""The notebooks in a real JupyterLab, by a real browser: run all, watch, pause, resume, move a slider, choose from lists."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import urllib.request
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.xdist_group("browser")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -27,6 +28,8 @@ def lab(tmp_path_factory):
         pytest.skip("no Chromium or Chrome on this machine")
     home = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "notebooks", home / "notebooks")
+    for path in (home / "notebooks").glob("0[2-9]*.ipynb"):  # their panels are notebook 01's: learn shortly
+        path.write_text(path.read_text().replace("outer_steps = None ", "outer_steps = 20 "))
     settings = home / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
@@ -49,7 +52,7 @@ def lab(tmp_path_factory):
             except OSError:
                 assert server.poll() is None, (home / "log").read_text()
                 time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/lab/tree/01_fixed_initialization.ipynb"
+        yield f"http://127.0.0.1:{port}/lab/tree/"
     finally:
         server.terminate()
         server.wait(30)
@@ -67,61 +70,96 @@ def until(condition, seconds=240):
     raise AssertionError("waited in vain")
 
 
-def test_notebook_01_in_jupyterlab(lab):
+@pytest.fixture
+def page(lab):
+    """A browser's page."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.goto(lab)
-        until(lambda: page.evaluate(
-            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"))
-        page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
-        page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
-
-        def outer_step():
-            words = page.locator("p[role=status]", has_text="outer step").first
-            return int(re.search(r"outer step (\d+)", words.inner_text()).group(1)) if words.count() else 0
-
-        def picture():
-            return page.locator("img[alt^='The images as they are']").first.get_attribute("src")
-
-        def button(name):
-            return page.locator("button.widget-button", has_text=name).first
-
-        until(lambda: page.locator("img[alt^='The images as they are']").count())
-        early = picture()
-        until(lambda: picture() != early)  # the images change while it runs
-
-        button("Pause").click()
-        until(lambda: "paused" in page.locator("p[role=status]", has_text="outer step").first.inner_text())
-        paused, still = outer_step(), picture()
-        time.sleep(2)
-        assert outer_step() == paused and picture() == still
-        button("Start").click()
-        until(lambda: outer_step() > paused)
-        page.screenshot(path=ROOT / "build" / "jupyterlab-running.png")
-
-        def cells():
-            return page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].map(cell => ({
-                source: cell.sharedModel.getSource(),
-                outputs: cell.type === 'code' ? cell.outputs.toJSON() : []}))""")
-
-        until(lambda: page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].every(
-            cell => cell.type !== 'code' || cell.executionCount !== null)"""), 400)
-        done = cells()
-        assert not any(output["output_type"] == "error" for cell in done for output in cell["outputs"])
-        panel = next(cell for cell in done if cell["source"] == "await panel.run()")
-        assert any("image/png" in output.get("data", {}) for output in panel["outputs"])
-
-        where = next(k for k, cell in enumerate(done) if cell["source"].startswith("live.Playground"))
-        page.evaluate("k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k, 'center')", where)
-        result = page.locator("p[role=status]", has_text="as learned").first
-        result.wait_for(timeout=60_000)
-        before = result.inner_text()
-        page.locator(".widget-slider .noUi-handle").first.focus()
-        for _ in range(3):
-            page.keyboard.press("PageUp")
-        until(lambda: result.inner_text() != before)
-        page.screenshot(path=ROOT / "build" / "jupyterlab-playground.png")
+        yield browser.new_page(viewport={"width": 1200, "height": 1000})
         browser.close()
+
+
+def run_all(page, address):
+    """Open a notebook and run all its cells."""
+    page.goto(address)
+    until(lambda: page.evaluate(
+        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"))
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+
+
+def finished(page):
+    """Wait until every cell has run; the cells, none of them with an error."""
+    until(lambda: page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].every(
+        cell => cell.type !== 'code' || cell.executionCount !== null)"""), 400)
+    cells = page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].map(cell => ({
+        source: cell.sharedModel.getSource(),
+        outputs: cell.type === 'code' ? cell.outputs.toJSON() : []}))""")
+    assert not any(output["output_type"] == "error" for cell in cells for output in cell["outputs"])
+    return cells
+
+
+def scroll_to(page, cells, source):
+    where = next(k for k, cell in enumerate(cells) if cell["source"].startswith(source))
+    page.evaluate("k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k, 'center')", where)
+
+
+def test_notebook_01_in_jupyterlab(lab, page):
+    run_all(page, lab + "01_fixed_initialization.ipynb")
+
+    def outer_step():
+        words = page.locator("p[role=status]", has_text="outer step").first
+        return int(re.search(r"outer step (\d+)", words.inner_text()).group(1)) if words.count() else 0
+
+    def picture():
+        return page.locator("img[alt^='The images as they are']").first.get_attribute("src")
+
+    def button(name):
+        return page.locator("button.widget-button", has_text=name).first
+
+    until(lambda: page.locator("img[alt^='The images as they are']").count())
+    early = picture()
+    until(lambda: picture() != early)  # the images change while it runs
+
+    button("Pause").click()
+    until(lambda: "paused" in page.locator("p[role=status]", has_text="outer step").first.inner_text())
+    paused, still = outer_step(), picture()
+    time.sleep(2)
+    assert outer_step() == paused and picture() == still
+    button("Start").click()
+    until(lambda: outer_step() > paused)
+    page.screenshot(path=ROOT / "build" / "jupyterlab-running.png")
+
+    cells = finished(page)
+    panel = next(cell for cell in cells if cell["source"] == "await panel.run()")
+    assert any("image/png" in output.get("data", {}) for output in panel["outputs"])
+
+    scroll_to(page, cells, "live.Playground")
+    result = page.locator("p[role=status]", has_text="as learned").first
+    result.wait_for(timeout=60_000)
+    before = result.inner_text()
+    page.locator(".widget-slider .noUi-handle").first.focus()
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    until(lambda: result.inner_text() != before)
+    page.screenshot(path=ROOT / "build" / "jupyterlab-playground.png")
+
+
+@pytest.mark.parametrize("name, cell, status, choice", [
+    ("02_random_initialization", "explorer", "p[role=status]:has-text('held-out networks')", "kaiming-normal"),
+    ("04_one_step_attack", "chooser", "div[role=status]:has-text('victims')", "a tenth of the step"),
+])
+def test_choosing_in_jupyterlab(lab, page, name, cell, status, choice):
+    """Another choice from a widget's list, and the numbers beside it are others."""
+    run_all(page, f"{lab}{name}.ipynb")
+    cells = finished(page)
+    where = max(k for k, one in enumerate(cells) if one["source"] == cell)
+    page.evaluate("k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k, 'center')", where)
+    result = page.locator(status).last
+    result.wait_for(timeout=60_000)
+    before = result.inner_text()
+    page.locator(".widget-dropdown select").first.select_option(choice)
+    until(lambda: result.inner_text() != before)
+    page.screenshot(path=ROOT / "build" / f"jupyterlab-{name[:2]}.png")
