@@ -1,7 +1,8 @@
 """The command line: `python -m ddlite distill | baselines | evaluate | show | bench`.
 
 `distill` and `baselines` make the results that ship, with their manifests; `evaluate` and `show` look at a set; `bench`
-measures speed.
+measures speed. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill` and `evaluate` share their networks among N
+processes, or GPUs. (The two dashes keep torchrun's hands off --start.)
 """
 
 import argparse
@@ -17,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 import ddlite as dd
-from ddlite import bench
+from ddlite import bench, ranks
 from ddlite.files import machine, read_json, write_bytes, write_json
 
 
@@ -65,7 +66,12 @@ def main(arguments=None):
     try:
         if getattr(options, "threads", None):
             torch.set_num_threads(options.threads)
-        options.command(options)
+        if options.command in (distill, evaluate):
+            with ranks.joined(options.device) as options.device:
+                with contextlib.redirect_stdout(None) if ranks.here()[0] else contextlib.nullcontext():
+                    options.command(options)
+        else:
+            options.command(options)
     except KeyboardInterrupt:
         sys.exit("Interrupted. " + ("Nothing is lost: the same command goes on from here." if options.command is distill
                                     else "What was not finished is lost."))
@@ -78,21 +84,24 @@ def main(arguments=None):
 def distill(options):
     """Distil with each seed, then keep the set that is best on the validation images, with a manifest of all seeds."""
     settings, data, identity = prepare(options)
-    runs = []
+    runs, first = [], ranks.here()[0] == 0  # of several processes, the first one writes
     for seed in options.seeds:
         manifest = options.output.with_name(f"{options.output.name}-seed{seed}.json")
         done = read_json(manifest) if manifest.is_file() else {}
         if {key: done.get(key) for key in identity} != identity:
             checkpoint = manifest.with_name(f"{manifest.stem}-checkpoint.safetensors")
-            if not options.resume:
+            if not options.resume and first:
                 checkpoint.unlink(missing_ok=True)
             done = {**identity, "commit": commit(), "machine": machine(options.device),
                     **one_seed(settings, data, seed, options.held_out, manifest.with_suffix(".safetensors"), checkpoint)}
-            write_json(manifest, done)
-            checkpoint.unlink(missing_ok=True)
+            if first:
+                write_json(manifest, done)
+                checkpoint.unlink(missing_ok=True)
         spread = f" ± {done['std']:.2f} over {done['networks']} held-out networks" if done["std"] else ""
         print(f"seed {seed}: validation {done['validation']:.2f} %, test {done['test']:.2f}{spread} %")
         runs.append(done)
+    if not first:
+        return
     best = max(runs, key=lambda run: run["validation"])
     chosen = dd.DistilledSet.load(options.output.with_name(f"{options.output.name}-seed{best['seed']}.safetensors"))
     path = options.output.with_name(f"{options.output.name}.safetensors")
@@ -110,19 +119,20 @@ def one_seed(settings, data, seed, held_out, path, checkpoint):
     """One distillation; saves the best set (with the weights of a fixed start), returns its results."""
     start, goal = settings.starts(data, seed), dd.Fit(data)
     states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, checkpoint=checkpoint, **settings.outer())
-    began, first = time.monotonic(), None
+    began, first, first_process = time.monotonic(), None, ranks.here()[0] == 0
     with asked_to_stop() as asked, tqdm(total=settings.outer_steps, desc=f"seed {seed}", unit="step", mininterval=1,
-                                        disable=None) as bar:
+                                        disable=None if first_process else True) as bar:
         for state in states:
             first = first or state.outer_step
             bar.update(state.outer_step - bar.n)
             if state.score is not None:
                 bar.set_postfix(validation=f"{state.score:.1f}", best=f"{state.best_score:.1f}")
-            if asked:
+            if ranks.total(torch.tensor(len(asked))):  # asked of one is asked of all: they leave after the same step
                 states.close()  # writes the checkpoint
                 raise KeyboardInterrupt
     seconds, best, fixed = time.monotonic() - began, state.best, settings.start == "fixed"
-    best.save(path, initial=start.network.parameters() if fixed else None)
+    if first_process:
+        best.save(path, initial=start.network.parameters() if fixed else None)
     report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test, None if fixed else [best.passes])
     results = {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "std": report.std,
                "min": min(report.final), "max": max(report.final), "interval": report.interval, "before": report.before,
@@ -217,7 +227,9 @@ def prepare(options):
 
 def command():
     """The command that makes a result again, as it was typed."""
-    return " ".join(["python -m ddlite", *sys.argv[1:]])
+    processes = ranks.here()[1]
+    begin = "python -m" if processes == 1 else f"torchrun --nproc-per-node {processes} -m --"
+    return " ".join([begin, "ddlite", *sys.argv[1:]])
 
 
 def commit():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ddlite import adjoint, unroll
+from ddlite import adjoint, ranks, unroll
 from ddlite.checkpoint import Checkpoint
 from ddlite.data import Data
 from ddlite.distilled import DistilledSet
@@ -57,7 +57,8 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         outer_steps: updates of the distilled set.
         seed: of the real batches, drawn on the CPU.
         networks: networks in each outer step, all trained on the set and scored on the same real batch; the meta-gradient is
-            their mean. A random start draws fresh ones at every step; a fixed start has but one.
+            their mean. A random start draws fresh ones at every step; a fixed start has but one. Where
+            `torch.distributed` is initialised, each process takes its share of them.
         learning_rate: of the outer optimiser (Adam, betas 0.5 and 0.999 as in the paper's code), for images and
             learned labels; it falls to 0 along half a cosine.
         step_size_rate: step sizes (and a momentum) learn at this multiple of the learning rate (the paper: 1). They are
@@ -86,6 +87,9 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     if min(outer_steps, networks, batch_size, validate_every, validation_networks, checkpoint_every) < 1:
         raise ValueError("outer_steps, networks, batch_size, validate_every, validation_networks and checkpoint_every must "
                          "be 1 or more.")
+    if (processes := ranks.here()[1]) > (fewest := len(start.networks("training", networks))):
+        raise ValueError(f"{processes} processes for {fewest} network(s) in each outer step: start no more processes than "
+                         "that, or set networks higher (a fixed start has but one).")
     if engine not in (None, *ENGINES):
         raise ValueError(f"There is no engine {engine!r}. Known: {', '.join(ENGINES)}.")
     if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
@@ -155,9 +159,10 @@ def draw(data: Data, batch_size, generator):
 
 def validate(dset, start, goal, number=8):
     """The mean score of validation networks on the validation images, after training on the set."""
+    networks = start.networks("validation", number)
     scores = [goal.score(dset.train(network.to(dset.images.device), own_weights=True), goal.data.validation)
-              for network in start.networks("validation", number)]
-    return sum(scores) / len(scores)
+              for network in ranks.share(networks)]
+    return ranks.total(torch.tensor(sum(scores), dtype=torch.float64)).item() / len(networks)
 
 
 class _Learned:
@@ -190,17 +195,17 @@ class _Learned:
 
     def meta_gradient(self, networks, goal, images, labels):
         """The mean over networks of the goal's loss (a number), and its gradients with respect to the free numbers (a list)."""
-        tensors, losses, sums = self._tensors(self.free), [], None
+        tensors, sums = self._tensors(self.free), None
         fixed = {"labels": self._dset.labels, "momentum": None}
-        for network in networks:
+        for network in ranks.share(networks):
             network = network.to(images.device)
             loss, gradients = self._meta_gradient(
                 unroll.loss_of(network), goal.loss_of(network, images, labels), unroll.weights_of(network),
                 **{**fixed, **tensors})
-            losses.append(loss)
-            sums = gradients if sums is None else {name: sums[name] + gradient for name, gradient in gradients.items()}
-        means = [sums[name] / len(losses) for name in tensors]
-        return torch.stack(losses).mean().item(), torch.autograd.grad(list(tensors.values()), list(self.free.values()), means)
+            parts = [loss, *(gradients[name] for name in tensors)]
+            sums = parts if sums is None else [so_far + more for so_far, more in zip(sums, parts)]
+        loss, *means = (ranks.total(each) / len(networks) for each in sums)
+        return loss.item(), torch.autograd.grad(list(tensors.values()), list(self.free.values()), means)
 
     def step(self, gradients, norm, fraction):
         """One step of Adam (with decay as in AdamW) at a fraction of the rates, the gradients cut down to the norm allowed."""

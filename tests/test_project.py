@@ -103,7 +103,7 @@ def test_repository_is_clean_and_small():
 
 def test_imports_run_one_way():
     """A file of the core imports only files above it in this list."""
-    order = ["files", "checkpoint", "data", "networks", "unroll", "adjoint", "starts", "scratch", "distilled", "goals",
+    order = ["files", "ranks", "checkpoint", "data", "networks", "unroll", "adjoint", "starts", "scratch", "distilled", "goals",
              "evaluate", "distill", "baselines", "profiles", "bench", "show", "live"]
     for place, name in enumerate(order):
         text = (ROOT / "ddlite" / f"{name}.py").read_text()
