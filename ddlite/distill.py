@@ -1,5 +1,6 @@
 """The outer loop: improve a distilled set by the gradient through the training, step after step (algorithm 1)."""
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 
@@ -79,7 +80,8 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     Returns a generator of `State`, one for each outer step. It computes only when asked for the next one, so that leaving
     the loop stops it.
 
-    Raises ValueError for settings, a set or a checkpoint that do not fit, and, while running, `Diverged`.
+    Raises ValueError for settings, a set or a checkpoint that do not fit, and, while running, `Diverged`, or MemoryError with
+    the settings that lower what is needed.
     """
     settings = {"outer_steps": outer_steps, "seed": seed, "networks": networks, "learning_rate": learning_rate,
                 "step_size_rate": step_size_rate, "decay": decay, "batch_size": batch_size, "clip": clip, "average": average,
@@ -126,7 +128,8 @@ def _loop(dset, start, goal, settings, learned, keep):
         for outer_step in range(first + 1, outer_steps + 1):
             images, labels = draw(goal.data, settings["batch_size"], batches)
             networks = start.networks("training", number, first=(outer_step - 1) * number)
-            loss, gradients = learned.meta_gradient(networks, goal, images, labels)
+            with _enough_memory(outer_step):
+                loss, gradients = learned.meta_gradient(networks, goal, images, labels)
             norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 sizes = ", ".join(f"{size:.3g}" for size in learned.dset().step_sizes[:10])
@@ -148,6 +151,17 @@ def _loop(dset, start, goal, settings, learned, keep):
         if keep:
             keep.write(state, learned, batches)
         raise
+
+
+@contextlib.contextmanager
+def _enough_memory(outer_step):
+    try:
+        yield
+    except RuntimeError as cause:  # a GPU's torch.OutOfMemoryError is one; a CPU's has no class of its own
+        if not any(words in str(cause) for words in ("out of memory", "can't allocate memory")):
+            raise
+        raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint', which keeps no graphs of past "
+                          "gradient steps, or lower images_per_class, or batch_size to less than 256.") from cause
 
 
 def draw(data: Data, batch_size, generator):

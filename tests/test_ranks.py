@@ -21,8 +21,8 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 
 
 def distill(output, *more, launcher=()):
-    return subprocess.Popen([sys.executable, *(launcher or ["-m"]), "ddlite", "distill", *SIZE, *more, "--output", output], cwd=ROOT,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    command = [sys.executable, *(launcher or ["-m"]), "ddlite", "distill", *SIZE, *more, "--output", output]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
