@@ -95,6 +95,8 @@ def distill(options):
             checkpoint = manifest.with_name(f"{manifest.stem}-checkpoint.safetensors")
             if not options.resume and first:
                 checkpoint.unlink(missing_ok=True)
+            elif not options.resume:
+                checkpoint = None  # the first process may not have removed it yet
             done = {**identity, "commit": commit(), "machine": machine(options.device),
                     **one_seed(settings, data, seed, options.held_out, manifest.with_suffix(".safetensors"), checkpoint)}
             if first:
