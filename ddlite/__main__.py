@@ -1,7 +1,8 @@
 """The command line: `python -m ddlite distill | baselines | evaluate | show | bench`.
 
 `distill` and `baselines` make the results that ship, with their manifests; `evaluate` and `show` look at a set; `bench`
-measures speed.
+measures speed. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill` and `evaluate` share their networks among N
+processes, or GPUs. (The two dashes keep torchrun's hands off --start.)
 """
 
 import argparse
@@ -17,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 import ddlite as dd
-from ddlite import bench
+from ddlite import bench, ranks
 from ddlite.files import machine, read_json, write_bytes, write_json
 
 
@@ -58,6 +59,9 @@ def main(arguments=None):
     measure.add_argument("--configs", nargs="+", default=list(bench.CONFIGS), choices=bench.CONFIGS, help="which (all)")
     measure.add_argument("--repeats", type=int, default=5, help="of each, interleaved; the medians count (5)")
     measure.add_argument("--json", type=Path, help="write the rows to this file, too")
+    measure.add_argument("--time-to-accuracy", type=int, default=0, metavar="SEEDS",
+                         help="also distil ten MNIST images with so many seeds until 90 and 93.8 %% (0; minutes for each)")
+    measure.add_argument("--limit", type=int, default=300, help="seconds, after which such a distillation is given up (300)")
     measure.set_defaults(command=measure_speed)
     for each in (judge, measure):
         each.add_argument("--threads", type=int, help="of PyTorch")
@@ -66,11 +70,16 @@ def main(arguments=None):
     try:
         if getattr(options, "threads", None):
             torch.set_num_threads(options.threads)
-        options.command(options)
+        if options.command in (distill, evaluate):
+            with ranks.joined(options.device) as options.device:
+                with contextlib.redirect_stdout(None) if ranks.here()[0] else contextlib.nullcontext():
+                    options.command(options)
+        else:
+            options.command(options)
     except KeyboardInterrupt:
         sys.exit("Interrupted. " + ("Nothing is lost: the same command goes on from here." if options.command is distill
                                     else "What was not finished is lost."))
-    except (ValueError, OSError, dd.Diverged) as error:
+    except (ValueError, OSError, MemoryError, dd.Diverged) as error:
         sys.exit(f"ddlite: {error}")
     except ModuleNotFoundError as error:
         sys.exit(f"ddlite: {error}. Pictures need the notebooks' packages: pip install 'ddlite[notebooks]'.")
@@ -79,21 +88,26 @@ def main(arguments=None):
 def distill(options):
     """Distil with each seed, then keep the set that is best on the validation images, with a manifest of all seeds."""
     settings, data, identity = prepare(options)
-    runs = []
+    runs, first = [], ranks.here()[0] == 0  # of several processes, the first one writes
     for seed in options.seeds:
         manifest = options.output.with_name(f"{options.output.name}-seed{seed}.json")
         done = read_json(manifest) if manifest.is_file() else {}
         if {key: done.get(key) for key in identity} != identity:
             checkpoint = manifest.with_name(f"{manifest.stem}-checkpoint.safetensors")
-            if not options.resume:
+            if not options.resume and first:
                 checkpoint.unlink(missing_ok=True)
+            elif not options.resume:
+                checkpoint = None  # the first process may not have removed it yet
             done = {**identity, "commit": commit(), "machine": machine(options.device),
                     **one_seed(settings, data, seed, options.held_out, manifest.with_suffix(".safetensors"), checkpoint)}
-            write_json(manifest, done)
-            checkpoint.unlink(missing_ok=True)
+            if first:
+                write_json(manifest, done)
+                checkpoint.unlink(missing_ok=True)
         spread = f" ± {done['std']:.2f} over {done['networks']} held-out networks" if done["std"] else ""
         print(f"seed {seed}: validation {done['validation']:.2f} %, test {done['test']:.2f}{spread} %")
         runs.append(done)
+    if not first:
+        return
     best = max(runs, key=lambda run: run["validation"])
     path = options.output.with_name(f"{options.output.name}.safetensors")
     write_bytes(path, options.output.with_name(f"{options.output.name}-seed{best['seed']}.safetensors").read_bytes())
@@ -108,21 +122,22 @@ def distill(options):
 
 def one_seed(settings, data, seed, held_out, path, checkpoint):
     """One distillation; saves the best set (with the weights of a fixed start), returns its results."""
-    start, goal = starts(settings, data, seed), settings.goal(data)
+    start, goal = starts(settings, data, seed, held_out), settings.goal(data)
     states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, checkpoint=checkpoint, **settings.outer())
-    began, first = time.monotonic(), None
+    began, first, first_process = time.monotonic(), None, ranks.here()[0] == 0
     with asked_to_stop() as asked, tqdm(total=settings.outer_steps, desc=f"seed {seed}", unit="step", mininterval=1,
-                                        disable=None) as bar:
+                                        disable=None if first_process else True) as bar:
         for state in states:
             first = first or state.outer_step
             bar.update(state.outer_step - bar.n)
             if state.score is not None:
                 bar.set_postfix(validation=f"{state.score:.1f}", best=f"{state.best_score:.1f}")
-            if asked:
+            if ranks.total(torch.tensor(len(asked))):  # asked of one is asked of all: they leave after the same step
                 states.close()  # writes the checkpoint
                 raise KeyboardInterrupt
     seconds, best, fixed = time.monotonic() - began, state.best, isinstance(start, dd.FixedStart)
-    best.save(path, initial=start.network.parameters() if fixed else None)
+    if first_process:
+        best.save(path, initial=start.network.parameters() if fixed else None)
     report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test,
                          [best.passes] if settings.start == "random" else None)
     results = {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "std": report.std,
@@ -142,7 +157,7 @@ def one_seed(settings, data, seed, held_out, path, checkpoint):
 def compare_baselines(options):
     """All baselines under the settings' gradient steps, each on the held-out networks, with a manifest."""
     settings, data, identity = prepare(options)
-    start, rows = starts(settings, data, 0), {}
+    start, rows = starts(settings, data, 0, options.held_out), {}
     with tqdm(total=7, desc="baselines", disable=None) as bar:
         for name, report in dd.baselines.table(settings.goal(data), start, round(settings.images_per_class), settings.batches,
                                                networks=options.held_out, epochs=options.epochs):
@@ -185,10 +200,23 @@ def show(options):
 def measure_speed(options):
     """Print the benchmark's rows as they come, and write them as JSON where asked."""
     rows = []
-    print(f"{'config':28}{'plain':>12}{'ddlite':>12}{'speedup':>9}")
+    print(f"{'config':10}{'plain':>12}{'ddlite':>12}{'speedup':>9}{'plain':>12}{'ddlite':>12}")
     for row in bench.rows(options.configs, options.repeats, options.device):
-        print(f"{row['config']:28}{row['plain_s']:10.3f} s{row['ddlite_s']:10.3f} s{row['speedup']:8.2f}x")
+        memory = "".join(f"{row[way]:8.0f} MiB" for way in ("plain_mb", "ddlite_mb") if way in row)
+        print(f"{row['config']:10}{row['plain_s']:10.3f} s{row['ddlite_s']:10.3f} s{row['speedup']:8.2f}x{memory}")
+        if "plain_over_real" in row:
+            print(f"    the plain way takes {row['plain_over_real']:.2f} x its own part on the real batch")
+        if "two_processes_s" in row:
+            faster = row["plain_s"] / row["two_processes_s"]
+            print(f"    two processes of one thread each: {row['two_processes_s']:.3f} s, {faster:.2f}x")
         rows.append(row)
+    if growth := bench.growth(rows):
+        print(f"memory grows by {growth:.2f} x the size of the weights with each gradient step (T=100 to T=300)")
+    for seed in range(options.time_to_accuracy):
+        reached = bench.time_to_accuracy(seed, options.limit)
+        rows.append({"config": "time to accuracy", "seed": seed, "seconds": reached, "threads": torch.get_num_threads()})
+        print(f"MNIST, seed {seed}: " + ", ".join(f"{goal} % after {f'{at:.0f} s' if at else f'more than {options.limit} s'}"
+                                                  for goal, at in reached.items()))
     if options.json:
         write_json(options.json, {"command": command(), "commit": commit(), "machine": machine(options.device), "rows": rows})
 
@@ -220,14 +248,17 @@ def prepare(options):
     return settings, data, {"configuration": configuration, "data_fingerprint": data.fingerprint}
 
 
-def starts(settings, data, seed):
-    """Where training starts; pools of pre-trained networks are kept under the data root."""
-    return settings.starts(data, seed, folder=dd.data.data_root() / "pools")
+def starts(settings, data, seed, held_out):
+    """Where training starts; pools of pre-trained networks are kept under the data root, and what is missing is made first."""
+    start = settings.starts(data, seed, folder=dd.data.data_root() / "pools")
+    return start.fill(validation=settings.validation_networks, held_out=held_out) if isinstance(start, dd.PoolStart) else start
 
 
 def command():
     """The command that makes a result again, as it was typed."""
-    return " ".join(["python -m ddlite", *sys.argv[1:]])
+    processes = ranks.here()[1]
+    begin = "python -m" if processes == 1 else f"torchrun --nproc-per-node {processes} -m --"
+    return " ".join([begin, "ddlite", *sys.argv[1:]])
 
 
 def commit():

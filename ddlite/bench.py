@@ -1,74 +1,226 @@
-"""How fast it is: each configuration done the plain way and ddlite's, in turn, in one run; medians, and their ratio.
+"""How fast it is, and in how much memory: each configuration done the plain way and ddlite's, in turn, in one run.
 
-Ratios, because machines are shared and noisy and absolute times drift. The letters are configurations of the paper, with its
-outer batch of 1024: a (one network, 3 steps on ten images), b1 (fresh networks, 30 steps), c (AlexCifarNet, 30 steps).
+Medians and their ratio, because machines are shared and noisy and absolute times drift. Memory is the peak of a process of
+its own for each way, less what it had before. The pixels of the outer steps are noise, on which time and memory do not
+depend, so that nothing is downloaded for them.
+
+The configurations are the paper's, with its outer batch of 1024: a (one network, 3 steps on ten images), b1 (a random
+network, 30 steps), b4 (four networks), c (AlexCifarNet, 30 steps); and T=3 to T=300, a with so many steps.
+
+The plain way is what a reader of the paper would write: `unroll.meta_gradient`, the real batch in one piece and as it comes,
+ReLU before pooling, PyTorch's own response normalisation. ddlite's way is what `distill` does.
 """
 
+import contextlib
 import statistics
+import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
 
 import torch
+from torch import nn
+from torch.nn import functional as F
 
-from ddlite import adjoint, unroll
-from ddlite.data import load
+from ddlite import adjoint, profiles, unroll
+from ddlite.data import from_arrays, load
+from ddlite.distill import LARGE, distill
 from ddlite.distilled import DistilledSet
 from ddlite.evaluate import evaluate
 from ddlite.goals import Fit
 from ddlite.networks import AlexCifarNet, LeNet
 from ddlite.starts import RandomStart
 
-
-def outer_step(make, data, batches, batch=1024):
-    """The meta-gradient of one outer step: the plain reference with the real batch as it comes, and what `distill` does."""
-    network = RandomStart(make, data).networks("training")[0].to(data.train.images.device)
-    dset, which = DistilledSet.noise(data, batches=batches, passes=3), torch.arange(batch) % len(data.train)
-    images, labels = data.train.images[which], data.train.labels[which]
-    large = 3 * batches * sum(weight.numel() for weight in network.parameters()) > 5_000_000
-
-    def run(engine, images):
-        return engine(unroll.loss_of(network), Fit(data).loss_of(network, images, labels), unroll.weights_of(network),
-                      dset.images, dset.labels, dset.step_sizes)
-
-    ours = adjoint.meta_gradient if large else unroll.meta_gradient
-    last = images.to(memory_format=torch.channels_last)
-    return lambda: run(unroll.meta_gradient, images), lambda: run(ours, last)
+STEPS = (3, 30, 100, 300)
 
 
-def held_out(data, number=4):
-    """Training held-out LeNets on 30 steps and scoring them on the test images: a plain loop, and `evaluate`."""
+class PlainLeNet(LeNet):
+    """LeNet as it is drawn: ReLU, then pooling."""
+
+    def forward(self, images):
+        hidden = F.max_pool2d(F.relu(self.conv1(images)), 2)
+        hidden = F.max_pool2d(F.relu(self.conv2(hidden)), 2).flatten(1)
+        return self.linear3(F.relu(self.linear2(F.relu(self.linear1(hidden)))))
+
+
+class PlainAlexCifarNet(AlexCifarNet):
+    """AlexCifarNet with PyTorch's own layer."""
+
+    def __init__(self, shape, classes):
+        super().__init__(shape, classes)
+        self.response = nn.LocalResponseNorm(4, alpha=0.001 / 9, beta=0.75, k=1)
+
+
+def noise(shape, number, device):
+    """A `Data` of ten classes whose pixels are noise, with so many training and test images."""
+    images = torch.rand(6 * number // 5 + 60, *shape, generator=torch.Generator().manual_seed(0))  # a sixth is for validation
+    labels = torch.arange(len(images)) % 10
+    return from_arrays(images, labels, images[:number], labels[:number], name="noise").to(device)
+
+
+def outer_step(make, plain, shape, device, batches=1, passes=3, networks=1, step_size=0.02, batch=1024):
+    """The meta-gradient of one outer step in two ways, and, to judge the first by, its own part on the real batch alone."""
+    data = noise(shape, batch, device)
+    images, labels = data.train.images[:batch], data.train.labels[:batch]
+    dset = DistilledSet.noise(data, batches=batches, passes=passes, step_size=step_size)
+    weights = [unroll.weights_of(network.to(device)) for network in RandomStart(make, data).networks("training", networks)]
+    large = batches * passes * sum(weight.numel() for weight in weights[0]) > LARGE
+
+    textbook, ours, last = plain(shape, 10).to(device), make(shape, 10).to(device), images.to(memory_format=torch.channels_last)
+
+    def whole(of_weights):
+        return unroll.loss_of(textbook)(of_weights, images, labels)
+
+    def step(engine, network, goal_loss):
+        for each in weights:
+            engine(unroll.loss_of(network), goal_loss, each, dset.images, dset.labels, dset.step_sizes)
+
+    return {"plain": lambda: step(unroll.meta_gradient, textbook, whole),
+            "ddlite": lambda: step(adjoint.meta_gradient if large else unroll.meta_gradient, ours,
+                                   Fit(data).loss_of(ours, last, labels)),
+            "real batch": lambda: [torch.autograd.grad(whole(each), each) for each in weights]}
+
+
+def held_out(device, number=4):
+    """Training held-out LeNets on 30 steps and scoring them on 10,000 images: a plain loop, and `evaluate`."""
+    data = noise((1, 28, 28), 10_000, device)
     start, dset = RandomStart(LeNet, data), DistilledSet.noise(data, batches=10, passes=3)
 
     def loop():
         for network in start.networks("held-out", number):
-            trained = dset.train(network)
+            trained = dset.train(network.to(device))
             with torch.no_grad():
                 for images, labels in zip(data.test.images.split(1000), data.test.labels.split(1000)):
                     (trained(images).argmax(1) == labels).sum().item()
 
-    return loop, lambda: evaluate(dset, start.networks("held-out", number), Fit(data), data.test, [3])
+    return {"plain": loop, "ddlite": lambda: evaluate(dset, start.networks("held-out", number), Fit(data), data.test, [3])}
 
 
+# (network, the same as the plain way has it, shape of an image)
+MNIST, CIFAR10 = (LeNet, PlainLeNet, (1, 28, 28)), (AlexCifarNet, PlainAlexCifarNet, (3, 32, 32))
 CONFIGS = {
-    "a": lambda device: outer_step(LeNet, load("mnist", device=device), batches=1),
-    "b1": lambda device: outer_step(LeNet, load("mnist", device=device), batches=10),
-    "c": lambda device: outer_step(AlexCifarNet, load("cifar10.npz", device=device), batches=10),
-    "held-out": lambda device: held_out(load("mnist", device=device)),
+    "a": partial(outer_step, *MNIST),
+    "b1": partial(outer_step, *MNIST, batches=10),
+    "b4": partial(outer_step, *MNIST, batches=10, networks=4),
+    "c": partial(outer_step, *CIFAR10, batches=10, step_size=0.001),
+    "held-out": held_out,
+    **{f"T={steps}": partial(outer_step, *MNIST, passes=steps) for steps in STEPS},
 }
+HALF = partial(outer_step, *MNIST, batches=10, networks=2)  # of b4
 
 
-def rows(configs, repeats, device):
-    """One dict for each configuration: `config`, `plain_s` and `ddlite_s` (median seconds), `speedup`, `repeats`, `threads`."""
+@cache
+def ways(config, device):
+    """The ways of a configuration, ready to be called: a process builds them once."""
+    return HALF(device) if config == "half" else CONFIGS[config](device)
+
+
+def rows(configs, repeats, device="cpu"):
+    """One dict for each configuration, as soon as it is measured.
+
+    `config`; `plain_s` and `ddlite_s` (median seconds) and `speedup`, their ratio; `plain_mb` and `ddlite_mb` (peak memory,
+    where the system tells it); `plain_over_real`, the plain way's time in units of its own forward and backward pass on the
+    real batch; `repeats`, `threads`. For b4, `two_processes_s` is ddlite's way in two processes of one thread each.
+    """
+    # Memory first: the system counts what this process has by then towards the peak of those that it starts.
+    memory = {(name, way): apart(peak_memory, name, way, device) for name in configs for way in ("plain", "ddlite")}
     for name in configs:
-        ways = CONFIGS[name](device)
-        seconds = [[], []]
-        for turn in range(repeats + 1):
-            for way, taken in zip(ways, seconds):
-                began = time.perf_counter()
-                way()
-                if torch.device(device).type == "cuda":
-                    torch.cuda.synchronize()
-                if turn:  # the first turn warms up
-                    taken.append(time.perf_counter() - began)
-        plain, ours = map(statistics.median, seconds)
-        yield {"config": name, "plain_s": plain, "ddlite_s": ours, "speedup": plain / ours, "repeats": repeats,
-               "threads": torch.get_num_threads()}
+        calls, cpu = ways(name, device), torch.device(device).type == "cpu"
+        with pair() if name == "b4" and cpu else contextlib.nullcontext() as both:
+            taken = seconds({**calls, "two processes": both} if both else calls, repeats, device)
+        ways.cache_clear()
+        row = {"config": name, "plain_s": taken["plain"], "ddlite_s": taken["ddlite"],
+               "speedup": taken["plain"] / taken["ddlite"],
+               **{f"{way}_mb": memory[name, way] for way in ("plain", "ddlite") if memory[name, way] is not None},
+               "repeats": repeats, "threads": torch.get_num_threads()}
+        if "real batch" in taken:
+            row["plain_over_real"] = taken["plain"] / taken["real batch"]
+        if "two processes" in taken:
+            row["two_processes_s"] = taken["two processes"]
+        yield row
+
+
+def seconds(calls, repeats, device):
+    """The median seconds of each of several calls, done in turn."""
+    taken = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            if torch.device(device).type == "cuda":
+                torch.cuda.synchronize()
+            if turn:  # the first turn warms up
+                taken[name].append(time.perf_counter() - began)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+@contextlib.contextmanager
+def pair():
+    """An outer step of four networks in two processes of one thread each, two networks each, as `torchrun` would do it.
+
+    Adding up the meta-gradients (8,000 numbers for ten batches of ten MNIST images: about a millisecond) is left out.
+    """
+    with ProcessPoolExecutor(2, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield lambda: list(pool.map(take, ["half"] * 2, ["ddlite"] * 2, ["cpu"] * 2))
+
+
+def take(config, way, device):
+    """Take one way of a configuration, once."""
+    ways(config, device)[way]()
+
+
+def apart(function, *arguments):
+    """The result of a function in a process of its own, with as many threads."""
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=torch.set_num_threads,
+                             initargs=(torch.get_num_threads(),)) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_memory(config, way, device):
+    """By how many MiB this process, or its part of the GPU, grows at most when a way is taken, twice.
+
+    None where the system does not tell (Windows).
+    """
+    call = ways(config, device)[way]
+    if torch.device(device).type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        call()
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    call()
+    call()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / unit
+
+
+def growth(found):
+    """By how much ddlite's memory grows with each gradient step, in units of the weights; None unless T=100 and T=300 are in.
+
+    Both take the adjoint, which keeps the weights alone.
+    """
+    peak = {row["config"]: row.get("ddlite_mb") for row in found}
+    if peak.get("T=100") is None or peak.get("T=300") is None:
+        return None
+    weights = sum(weight.numel() * weight.element_size() for weight in LeNet().parameters())
+    return (peak["T=300"] - peak["T=100"]) * 2**20 / 200 / weights
+
+
+def time_to_accuracy(seed, limit, goals=(90.0, 93.8), passes=5):
+    """Seconds until ten MNIST images (fixed start, laptop settings, so many steps) reach each validation accuracy.
+
+    A dict {accuracy: seconds, or None if not within the limit}; looking at the validation images every 50 steps is counted.
+    """
+    settings = profiles.fixed("laptop", passes=passes, validate_every=50)
+    data, reached = load(settings.data), dict.fromkeys(goals)
+    start, began = settings.starts(data, seed), time.perf_counter()
+    for state in distill(settings.noise(data, seed), start, Fit(data), seed=seed, **settings.outer()):
+        now = time.perf_counter() - began
+        reached = {goal: now if at is None and state.best_score >= goal else at for goal, at in reached.items()}
+        if now > limit or None not in reached.values():
+            break
+    return reached

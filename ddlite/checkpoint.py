@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ddlite import ranks
 from ddlite.files import load_tensors, save_tensors
 
 FORMAT = 1
@@ -53,7 +54,12 @@ class Checkpoint:
         return Found(tensors, about["outer_step"], about["loss"], about["best_score"])
 
     def write(self, state, learned, batches):
-        """Keep where a distillation stands: its last `State`, the learned numbers, the generator of real batches."""
+        """Keep where a distillation stands: its last `State`, the learned numbers, the generator of real batches.
+
+        Of several processes, the first one writes.
+        """
+        if ranks.here()[0] > 0:
+            return
         tensors = {"batches": batches.get_state()}
         for part, members in {**learned.parts(), "best": state.best.tensors()}.items():
             tensors |= {f"{part}.{name}": tensor for name, tensor in members.items()}

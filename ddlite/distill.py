@@ -1,11 +1,12 @@
 """The outer loop: improve a distilled set by the gradient through the training, step after step (algorithm 1)."""
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 
 import torch
 
-from ddlite import adam, adjoint, unroll
+from ddlite import adam, adjoint, ranks, unroll
 from ddlite.checkpoint import Checkpoint
 from ddlite.data import Data
 from ddlite.distilled import DistilledSet
@@ -57,7 +58,8 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         outer_steps: updates of the distilled set.
         seed: of the real batches, drawn on the CPU.
         networks: networks in each outer step, all trained on the set and scored on the same real batch; the meta-gradient is
-            their mean. A random start draws fresh ones at every step; a fixed start has but one.
+            their mean. A random start draws fresh ones at every step; a fixed start has but one. Where
+            `torch.distributed` is initialised, each process takes its share of them.
         learning_rate: of the outer optimiser (Adam, betas 0.5 and 0.999 as in the paper's code), for images and
             learned labels; it falls to 0 along half a cosine.
         step_size_rate: step sizes (and a momentum) learn at this multiple of the learning rate (the paper: 1). They are
@@ -78,7 +80,8 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     Returns a generator of `State`, one for each outer step. It computes only when asked for the next one, so that leaving
     the loop stops it.
 
-    Raises ValueError for settings, a set or a checkpoint that do not fit, and, while running, `Diverged`.
+    Raises ValueError for settings, a set or a checkpoint that do not fit, and, while running, `Diverged`, or MemoryError with
+    the settings that lower what is needed.
     """
     settings = {"outer_steps": outer_steps, "seed": seed, "networks": networks, "learning_rate": learning_rate,
                 "step_size_rate": step_size_rate, "decay": decay, "batch_size": batch_size, "clip": clip, "average": average,
@@ -86,6 +89,9 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     if min(outer_steps, networks, batch_size, validate_every, validation_networks, checkpoint_every) < 1:
         raise ValueError("outer_steps, networks, batch_size, validate_every, validation_networks and checkpoint_every must "
                          "be 1 or more.")
+    if (processes := ranks.here()[1]) > (fewest := len(start.networks("training", networks))):
+        raise ValueError(f"{processes} processes for {fewest} network(s) in each outer step: start no more processes than "
+                         "that, or set networks higher (a fixed start has but one).")
     if engine not in (None, *ENGINES):
         raise ValueError(f"There is no engine {engine!r}. Known: {', '.join(ENGINES)}.")
     if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
@@ -122,7 +128,8 @@ def _loop(dset, start, goal, settings, learned, keep):
         for outer_step in range(first + 1, outer_steps + 1):
             images, labels = draw(goal.data, settings["batch_size"], batches)
             networks = start.networks("training", number, first=(outer_step - 1) * number)
-            loss, gradients = learned.meta_gradient(networks, goal, images, labels)
+            with _enough_memory(outer_step):
+                loss, gradients = learned.meta_gradient(networks, goal, images, labels)
             norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 sizes = ", ".join(f"{size:.3g}" for size in learned.dset().step_sizes[:10])
@@ -146,6 +153,17 @@ def _loop(dset, start, goal, settings, learned, keep):
         raise
 
 
+@contextlib.contextmanager
+def _enough_memory(outer_step):
+    try:
+        yield
+    except RuntimeError as cause:  # a GPU's torch.OutOfMemoryError is one; a CPU's has no class of its own
+        if not any(words in str(cause) for words in ("out of memory", "can't allocate memory")):
+            raise
+        raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint', which keeps no graphs of past "
+                          "gradient steps, or lower images_per_class, or batch_size to less than 256.") from cause
+
+
 def draw(data: Data, batch_size, generator):
     """A batch of real training images and labels, drawn with replacement; the same ones on every device."""
     which = torch.randint(len(data.train), (batch_size,), generator=generator).to(data.train.images.device)
@@ -155,9 +173,10 @@ def draw(data: Data, batch_size, generator):
 
 def validate(dset, start, goal, number=8):
     """The mean score of validation networks on the validation images, after training on the set."""
+    networks = start.networks("validation", number)
     scores = [goal.score(dset.train(network.to(dset.images.device), own_weights=True), goal.data.validation)
-              for network in start.networks("validation", number)]
-    return sum(scores) / len(scores)
+              for network in ranks.share(networks)]
+    return ranks.total(torch.tensor(sum(scores), dtype=torch.float64)).item() / len(networks)
 
 
 class _Learned:
@@ -188,17 +207,17 @@ class _Learned:
 
     def meta_gradient(self, networks, goal, images, labels):
         """The mean over networks of the goal's loss (a number), and its gradients with respect to the free numbers (a list)."""
-        tensors, losses, sums = self._tensors(self.free), [], None
+        tensors, sums = self._tensors(self.free), None
         fixed = {"labels": self._dset.labels, "momentum": None}
-        for network in networks:
+        for network in ranks.share(networks):
             network = network.to(images.device)
             loss, gradients = self._meta_gradient(
                 unroll.loss_of(network), goal.loss_of(network, images, labels), unroll.weights_of(network),
                 **{**fixed, **tensors})
-            losses.append(loss)
-            sums = gradients if sums is None else {name: sums[name] + gradient for name, gradient in gradients.items()}
-        means = [sums[name] / len(losses) for name in tensors]
-        return torch.stack(losses).mean().item(), torch.autograd.grad(list(tensors.values()), list(self.free.values()), means)
+            parts = [loss, *(gradients[name] for name in tensors)]
+            sums = parts if sums is None else [so_far + more for so_far, more in zip(sums, parts)]
+        loss, *means = (ranks.total(each) / len(networks) for each in sums)
+        return loss.item(), torch.autograd.grad(list(tensors.values()), list(self.free.values()), means)
 
     def step(self, gradients, norm, fraction):
         """One step of Adam (with decay as in AdamW) at a fraction of the rates, the gradients cut down to the norm allowed."""

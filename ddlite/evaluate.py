@@ -10,6 +10,7 @@ import torch
 from scipy.stats import t as student
 from tqdm.auto import tqdm
 
+from ddlite import ranks
 from ddlite.goals import predict
 
 LONG = 600  # seconds, from which on evaluate says beforehand how long it will take
@@ -127,16 +128,18 @@ def evaluate(dset, networks, goal, split, after=None):
         raise ValueError(f"after={list(after)}: the set has {dset.passes} passes, so that 0..{dset.passes} can be scored.")
     device, classes = split.images.device, len(dset.classes)
     scores, measured, right, began = [], [], torch.zeros(classes), time.monotonic()
-    for network in tqdm(networks, desc="networks", delay=2, leave=False):
+    rank, processes = ranks.here()
+    for network in tqdm(ranks.share(networks), desc="networks", delay=2, leave=False, disable=rank > 0):
         network = network.to(device)
         predicted = [predict(dset.train(network, passes, own_weights=True), split) for passes in after]
         scores.append([goal.rate(one, split.labels) for one in predicted])
         measured.append([goal.measures(one, split.labels) for one in predicted])
         right += torch.bincount(split.labels[predicted[-1] == split.labels], minlength=classes).cpu()
-        seconds = (time.monotonic() - began) * len(networks)
+        seconds = (time.monotonic() - began) * len(networks) / processes
         if len(scores) == 1 and seconds > LONG:
             warnings.warn(f"{len(networks)} networks will take about {seconds / 60:.0f} minutes. Interrupt to stop; "
                           "fewer networks tell nearly as much.", stacklevel=2)
+    scores, measured, right = ranks.gathered(scores), ranks.gathered(measured), ranks.total(right)
     if not scores:
         raise ValueError("There is no network to evaluate.")
     share = 100 * right / (torch.bincount(split.labels, minlength=classes).cpu() * len(scores))

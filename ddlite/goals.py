@@ -18,9 +18,11 @@ class Fit:
         self.data = data
 
     def loss_of(self, network, images, labels):
-        """The mean cross-entropy of a real batch as a function of the network's weights: `loss(weights)`, a scalar tensor."""
-        loss = unroll.loss_of(network)
-        return lambda weights: loss(weights, images, labels)
+        """The mean cross-entropy of a real batch as a function of the network's weights: `loss(weights)`, a scalar tensor.
+
+        It can be differentiated once (see `in_chunks`).
+        """
+        return in_chunks(unroll.loss_of(network), images, labels)
 
     def rate(self, predicted, labels):
         """The number to choose by, from predicted and true classes, both (N,): the share that agrees, in percent."""
@@ -56,7 +58,7 @@ class Attack(Fit):
         self.name = f"attack {victim} as {target}"
 
     def loss_of(self, network, images, labels):
-        """The mean cross-entropy of a real batch whose victims are labelled as the target, as a function of the weights."""
+        """The same where the victims of the real batch are labelled as the target."""
         return super().loss_of(network, images, labels.where(labels != self.victim, self.target))
 
     def rate(self, predicted, labels):
@@ -78,6 +80,35 @@ def named(name, data):
     """The goal that a distilled set's `goal` stands for, e.g. "fit" or "attack 0 as 1"."""
     kind, *classes = name.split(" ")
     return Fit(data) if kind == "fit" else Attack(data, int(classes[0]), int(classes[2]))
+
+
+def in_chunks(loss, images, labels, at_once=256):
+    """A mean loss over many images as a function of the weights, computed, and differentiated, a chunk of images at a time.
+
+    The gradient with respect to the weights is computed along with the value, so that no more than one chunk's graph is ever
+    in memory; a training that led to the weights is then pulled back through once. It is exact, but constant: the result can
+    be differentiated once, not twice.
+
+    Args:
+        loss: `loss(weights, images, labels)`, a mean over images.
+        images, labels: of the whole batch.
+        at_once: images in a chunk.
+
+    Returns `loss(weights)`, a scalar tensor.
+    """
+
+    def whole(weights):
+        own, value = [weight.detach().requires_grad_() for weight in weights], 0
+        gradients = [torch.zeros_like(weight) for weight in own]
+        for some, theirs in zip(images.split(at_once), labels.split(at_once)):
+            part = loss(own, some, theirs) * (len(some) / len(images))
+            value = value + part.detach()
+            gradients = [so_far + more for so_far, more in zip(gradients, torch.autograd.grad(part, own))]
+        # A number that is 0, and whose derivative with respect to the weights is the gradient.
+        along = sum((weight * gradient).sum() for weight, gradient in zip(weights, gradients))
+        return value + (along - along.detach())
+
+    return whole
 
 
 def predict(network, split, at_once=500):

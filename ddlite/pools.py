@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from ddlite import adam, unroll
+from ddlite import adam, ranks, unroll
 from ddlite.files import fingerprint, load_tensors, save_tensors
 from ddlite.starts import RandomStart, network_seed
 
@@ -59,6 +59,8 @@ class PoolStart:
     def fill(self, **numbers):
         """Pre-train what is missing, with a progress bar: the training pool, and as many of other roles as are asked for.
 
+        With a folder, several processes (`torchrun`) share the work.
+
         Args:
             validation, held_out: how many networks.
 
@@ -67,8 +69,9 @@ class PoolStart:
         wanted = [*self.networks("training", self.size).places]
         for role, number in numbers.items():
             wanted += self.networks(role.replace("_", "-"), number).places
-        for place in tqdm(wanted, desc="pre-training", delay=2, leave=False):
+        for place in tqdm(ranks.share(wanted), desc="pre-training", delay=2, leave=False, disable=ranks.here()[0] > 0):
             self.network(*place)
+        ranks.total(torch.zeros(1))  # wait for the others' shares
         return self
 
     def network(self, role, index):

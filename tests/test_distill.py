@@ -14,6 +14,7 @@ import torch
 from conftest import ROOT, made_up
 
 import ddlite as dd
+from ddlite import bench
 from ddlite.__main__ import main
 from ddlite.files import load_tensors
 
@@ -89,6 +90,55 @@ def test_divergence_is_told_and_the_best_is_kept():
 def test_impossible_settings(change):
     with pytest.raises(ValueError, match="must be"):
         dd.distill(*problem(), **{"outer_steps": 1, **change})
+
+
+def test_out_of_memory_names_the_settings_that_lower_it():
+    dset, start, goal = problem()
+
+    class Greedy(dd.Fit):
+        def loss_of(self, network, images, labels):
+            return lambda weights: weights[0].sum() + torch.empty(2**50).sum()
+
+    with pytest.raises(MemoryError, match="outer step 1.*engine='adjoint'.*images_per_class.*batch_size"):
+        next(dd.distill(dset, start, Greedy(goal.data), outer_steps=1))
+
+
+def test_other_errors_stay_what_they_are():
+    dset, start, goal = problem()
+    goal.loss_of = lambda *_: lambda weights: weights[0] @ weights[0]
+    with pytest.raises(RuntimeError):
+        next(dd.distill(dset, start, goal, outer_steps=1))
+
+
+@pytest.mark.parametrize("number", [1, 256, 257, 700])
+def test_a_real_batch_in_chunks_has_the_same_loss_and_gradient(number):
+    """However many images: value and meta-gradient as with the whole batch at once, to 1e-10 in float64."""
+    network, generator = dd.initialise(dd.MLP((1, 4, 4), 3), 0).double(), torch.Generator().manual_seed(0)
+    images = torch.randn(number, 1, 4, 4, generator=generator, dtype=torch.float64)
+    labels = torch.randint(3, (number,), generator=generator)
+    inner = torch.randn(2, 3, 1, 4, 4, generator=generator, dtype=torch.float64), torch.arange(3).repeat(2, 1), \
+        torch.full((4,), 0.1, dtype=torch.float64)
+    loss = dd.loss_of(network)
+    for engine in (dd.meta_gradient, dd.adjoint.meta_gradient):
+        value, gradients = engine(loss, dd.Fit(None).loss_of(network, images, labels), dd.weights_of(network), *inner)
+        whole, expected = engine(loss, lambda weights: loss(weights, images, labels), dd.weights_of(network), *inner)
+        torch.testing.assert_close(value, whole, rtol=1e-10, atol=1e-12)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(gradient, expected[name], rtol=1e-10, atol=1e-12)
+
+
+def test_response_norm_is_torchs_own():
+    """Values, first and second derivatives, where the squares are large enough to matter."""
+    ours, theirs = dd.networks.ResponseNorm(8).double(), torch.nn.LocalResponseNorm(4, alpha=0.001 / 9, beta=0.75, k=1)
+    hidden = (100 * torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).requires_grad_()
+    values = []
+    for norm in (ours, theirs):
+        out = norm(hidden)
+        [first] = torch.autograd.grad((out**2).sum(), hidden, create_graph=True)
+        values.append((out, first, *torch.autograd.grad((first**2).sum(), hidden)))
+    assert (values[0][0] - hidden).abs().max() > 10
+    for one, other in zip(*values, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
 
 
 def test_a_set_for_other_data_is_refused_at_once():
@@ -204,11 +254,23 @@ def test_told_to_end_it_keeps_its_place(tmp_path, capsys):
     assert not checkpoint.exists() and "chosen on validation" in capsys.readouterr().out
 
 
-def test_the_benchmark_prints_ratios(capsys, tmp_path, real_root):
+def test_the_benchmark_prints_ratios(capsys, tmp_path):
     main(["bench", "--configs", "a", "--repeats", "1", "--json", str(tmp_path / "bench.json")])
     [row] = json.loads((tmp_path / "bench.json").read_text())["rows"]
     assert row["config"] == "a" and row["speedup"] == pytest.approx(row["plain_s"] / row["ddlite_s"])
-    assert "speedup" in capsys.readouterr().out
+    assert row["plain_over_real"] > 1 and (os.name == "nt" or row["plain_mb"] >= 0)
+    assert "its own part on the real batch" in capsys.readouterr().out
+
+
+def test_the_benchmark_compares_equal_things():
+    """What the plain way of the benchmark computes is what ddlite's way computes."""
+    for make, plain, shape in (bench.MNIST, bench.CIFAR10):
+        ours, theirs = dd.initialise(make(shape), 0), plain(shape, 10)
+        theirs.load_state_dict(ours.state_dict())
+        images = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-5)
+    row = [{"config": name, "ddlite_mb": mb} for name, mb in (("T=100", 10), ("T=300", 10 + 200 * 61_706 * 4 / 2**20))]
+    assert bench.growth(row) == pytest.approx(1) and bench.growth(row[:1]) is None
 
 
 @pytest.mark.parametrize("wrong, words", [(["--profil", "quick"], "--profil"), (["--profile", "fast"], "full-cifar10"),

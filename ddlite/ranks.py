@@ -1,0 +1,74 @@
+"""Several processes, as `torchrun` starts them: each takes its share of the networks, and sums are taken over all of them.
+
+In a single process nothing here does anything. Every process ("rank") holds the same distilled set and takes the same outer
+steps; what they add up is the same in all of them to the bit, so that they stay together. Rank 0 alone writes and speaks.
+"""
+
+import contextlib
+import os
+
+from torch import cuda, distributed
+
+AWAY = ("Another process of this run has ended, and so does this one. What was checkpointed is safe: the same command goes on "
+        "from there.")
+
+
+def here():
+    """(the number of this process, how many there are); (0, 1) unless `torch.distributed` was initialised."""
+    together = distributed.is_available() and distributed.is_initialized()
+    return (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
+
+
+@contextlib.contextmanager
+def joined(device):
+    """While this lasts, the processes that `torchrun` started work together (gloo on CPUs, NCCL on GPUs).
+
+    Gives the device for this process: with "cuda", each has a GPU of its own.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield device
+        return
+    gpu = device == "cuda" and cuda.is_available()
+    if gpu:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        cuda.set_device(device)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
+    try:
+        yield device
+    finally:
+        distributed.destroy_process_group()
+
+
+def share(items):
+    """This process's share of a sequence: every n-th item, each fetched when it is its turn."""
+    rank, ranks = here()
+    return items if ranks == 1 else (items[i] for i in range(rank, len(items), ranks))
+
+
+def total(tensor):
+    """The sum of a tensor over all processes, in all of them. Raises ConnectionError if one of them has ended."""
+    if here()[1] == 1:
+        return tensor
+    with _all_present():
+        tensor = tensor.clone()
+        distributed.all_reduce(tensor)
+    return tensor
+
+
+def gathered(items):
+    """The items of all processes, in the order of the sequence of which each had its `share`; likewise."""
+    ranks = here()[1]
+    if ranks == 1:
+        return items
+    parts = [None] * ranks
+    with _all_present():
+        distributed.all_gather_object(parts, items)
+    return [parts[i % ranks][i // ranks] for i in range(sum(map(len, parts)))]
+
+
+@contextlib.contextmanager
+def _all_present():
+    try:
+        yield
+    except RuntimeError as cause:  # gloo's and NCCL's only word for a lost connection
+        raise ConnectionError(AWAY) from cause
