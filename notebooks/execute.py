@@ -31,7 +31,7 @@ MEASURED = HERE / "measured.json"
 LESSONS = sorted(HERE.glob("[0-9]*.ipynb"))
 RESULTS = HERE / "results.ipynb"
 README = HERE.parent / "README.md"
-STILL = {"image/png", "image/jpeg"}
+STILL, VIEW = {"image/png", "image/jpeg"}, "application/vnd.jupyter.widget-view+json"
 NO_WORDS = "No description has been provided for this image"  # what nbconvert writes where it knows no better
 
 
@@ -83,11 +83,12 @@ def still(notebook):
     for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         cell.execution_count = number
-        for output in cell.outputs:
+        cell.outputs = [output for output in cell.outputs if VIEW not in output.get("data", {}) or STILL & set(output.data)]
+        for output in cell.outputs:  # without progress bars: widgets that leave no picture
             if "execution_count" in output:
                 output.execution_count = number
             if STILL & set(output.get("data", {})):
-                output.data.pop("application/vnd.jupyter.widget-view+json", None)
+                output.data.pop(VIEW, None)
     return notebook
 
 
