@@ -115,7 +115,7 @@ def cost(measured):
     """What a whole notebook takes, from the first cell to the last: as measured when its outputs were stored."""
     lines = ["| notebook | profile | data | result, % of test images | over | time | memory | measured on |", "|" + "---|" * 8]
     words = {"01": "learned images", "02": "learned images", "03": "after adaptation", "04": "victims right after the attack"}
-    for notebook, profiles in measured.items():
+    for notebook, profiles in sorted(measured.items()):
         for profile, about in profiles.items():
             number = list(about["results"].values())[-1]
             lines.append(f"| {notebook[:2]} | {profile} | {'digits' if profile == 'quick' else 'MNIST'} "
