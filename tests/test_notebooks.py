@@ -88,13 +88,14 @@ def test_unknown_parameter_is_a_failure(path, tmp_path):
 
 
 @ALL
-def test_stored_outputs_hold(path):
+def test_stored_outputs_hold(path, tmp_path):
     """nbval runs the notebook again and compares the cells that any CPU reproduces; there must be such cells."""
     notebook = nbformat.read(path, as_version=4)
     checked = [cell for cell in notebook.cells if "nbval-check-output" in cell.metadata.get("tags", [])]
     assert len(checked) >= 3 and all(cell.outputs and cell.execution_count for cell in checked)
+    options = ["-o", "addopts=", f"--basetemp={tmp_path / 'inner'}", "-q", "-p", "no:cacheprovider"]  # a run of its own
     out = subprocess.run([sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600",
-                          "-q", "-p", "no:cacheprovider", path], capture_output=True, text=True, cwd=ROOT, check=False)
+                          *options, path], capture_output=True, text=True, cwd=ROOT, check=False)
     assert out.returncode == 0, out.stdout[-3000:]
 
 
