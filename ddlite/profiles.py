@@ -83,7 +83,7 @@ SVHN_FULL = {**USPS_FULL, "pretraining_epochs": 65, "halve_every": 20}
 MNIST_FULL = {**USPS_FULL, "pretraining_epochs": 40, "halve_every": 20}
 USPS_SHORT = {"pretraining_epochs": 8, "pretraining_rate": 2e-3, "halve_every": 2, "pretraining_batch": 128}
 MNIST_SHORT = {"pretraining_epochs": 2, "pretraining_rate": 2e-3, "halve_every": 1, "pretraining_batch": 256}
-DIGITS_SHORT = {"pretraining_epochs": 8, "pretraining_rate": 2e-3, "halve_every": 3, "pretraining_batch": 128}
+DIGITS_SHORT = {"pretraining_epochs": 6, "pretraining_rate": 2e-3, "halve_every": 2, "pretraining_batch": 128}
 
 PROFILES = {
     "fixed": {
@@ -102,7 +102,7 @@ PROFILES = {
                                  networks=4),
     },
     "adaptation": {
-        "quick": Settings("pool", "digits-shifted", networks.MLP, outer_steps=250, batches=10, passes=1, step_size=0.1,
+        "quick": Settings("pool", "digits-shifted", networks.MLP, outer_steps=220, batches=10, passes=1, step_size=0.1,
                           learning_rate=0.1, batch_size=128, validate_every=50, source="digits", pool=16, **DIGITS_SHORT),
         "laptop": Settings("pool", "mnist", networks.LeNet, outer_steps=400, batches=10, step_size=0.1, validation_networks=4,
                            source="usps", pool=10, **USPS_SHORT),

@@ -162,4 +162,5 @@ def test_choosing_in_jupyterlab(lab, page, name, cell, status, choice):
     before = result.inner_text()
     page.locator(".widget-dropdown select").first.select_option(choice)
     until(lambda: result.inner_text() != before)
+    result.scroll_into_view_if_needed()
     page.screenshot(path=ROOT / "build" / f"jupyterlab-{name[:2]}.png")
