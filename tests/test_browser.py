@@ -33,6 +33,9 @@ def lab(tmp_path_factory):
     settings = home / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
+    tracker = home / "settings" / "@jupyterlab" / "notebook-extension"
+    tracker.mkdir(parents=True)  # every cell is drawn, not only those in sight, so that widgets can be found
+    (tracker / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -162,5 +165,4 @@ def test_choosing_in_jupyterlab(lab, page, name, cell, status, choice):
     before = result.inner_text()
     page.locator(".widget-dropdown select").first.select_option(choice)
     until(lambda: result.inner_text() != before)
-    result.scroll_into_view_if_needed()
     page.screenshot(path=ROOT / "build" / f"jupyterlab-{name[:2]}.png")
