@@ -1,11 +1,12 @@
 """Set-up and the project's commands, in plain Python (3.11 or later), with or without make.
 
-    python make.py demo        set up, run notebook 01 in the quick profile, write it as HTML under build/
-    python make.py test        set up, run all tests
-    python make.py lab         set up, open JupyterLab on the notebooks
-    python make.py notebooks   run all notebooks in the quick profile and store their outputs
-    python make.py links       print the Binder, Colab and nbgitpuller links
-    python make.py setup       set up only: a virtual environment in .venv
+    python make.py demo         set up, run notebook 01 in the quick profile, write it as HTML under build/
+    python make.py test         set up, run all tests
+    python make.py lab          set up, open JupyterLab on the notebooks
+    python make.py notebooks    run all notebooks in the quick profile and store their outputs
+    python make.py assignments  make the students' copies of the assignments from their sources
+    python make.py links        print the Binder, Colab and nbgitpuller links
+    python make.py setup        set up only: a virtual environment in .venv
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def setup():
     print("Setting up .venv (the first time minutes and some GB, most of it PyTorch) ...", flush=True)
     venv.create(VENV, with_pip=True)
     run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
-    run("-m", "uv", "pip", "install", "--python", PYTHON, "--editable", f"{HERE}[notebooks,test]")
+    run("-m", "uv", "pip", "install", "--python", PYTHON, "--editable", f"{HERE}[notebooks,course,test]")
     stamp.write_text(wanted)
 
 
@@ -54,6 +55,11 @@ def notebooks():
     run("notebooks/execute.py", "store")
 
 
+def assignments():
+    setup()
+    run("notebooks/assignments/release.py")
+
+
 def links():
     """The links are made from one value in pyproject.toml: tool.ddlite.repository."""
     import tomllib
@@ -62,11 +68,13 @@ def links():
     if not address.startswith("https://github.com/"):
         sys.exit('Set repository = "https://github.com/OWNER/NAME" under [tool.ddlite] in pyproject.toml first.')
     name = address.removeprefix("https://github.com/")
-    first = "notebooks/01_fixed_initialization.ipynb"
+    first, release = "notebooks/01_fixed_initialization.ipynb", "notebooks/assignments/release"
     print(f"Binder       https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{first}")
+    print(f"             https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{release} (the assignments)")
     print(f"Colab        https://colab.research.google.com/github/{name}/blob/main/{first}")
-    print("nbgitpuller  https://YOUR-HUB/hub/user-redirect/git-pull?repo="
-          f"{address}&branch=main&urlpath=lab/tree/{name.split('/')[1]}/{first}")
+    for path, words in ((first, ""), (release, " (the assignments)")):
+        print(f"nbgitpuller  https://YOUR-HUB/hub/user-redirect/git-pull?repo={address}&branch=main"
+              f"&urlpath=lab/tree/{name.split('/')[1]}/{path}{words}")
 
 
 def run(*arguments):
@@ -80,7 +88,7 @@ def run(*arguments):
 
 
 if __name__ == "__main__":
-    commands = {command.__name__: command for command in (setup, demo, test, lab, notebooks, links)}
+    commands = {command.__name__: command for command in (setup, demo, test, lab, notebooks, assignments, links)}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]]()

@@ -1,7 +1,7 @@
-"""The command line: `python -m ddlite distill | baselines | evaluate | show | bench`.
+"""The command line: `python -m ddlite distill | baselines | evaluate | show | bench | grade`.
 
 `distill` and `baselines` make the results that ship, with their manifests; `evaluate` and `show` look at a set; `bench`
-measures speed. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill` and `evaluate` share their networks among N
+measures speed; `grade` marks what students hand in. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill` and `evaluate` share their networks among N
 processes, or GPUs. (The two dashes keep torchrun's hands off --start.)
 """
 
@@ -63,6 +63,14 @@ def main(arguments=None):
                          help="also distil ten MNIST images with so many seeds until 90 and 93.8 %% (0; minutes for each)")
     measure.add_argument("--limit", type=int, default=300, help="seconds, after which such a distillation is given up (300)")
     measure.set_defaults(command=measure_speed)
+    mark = commands.add_parser("grade", allow_abbrev=False, help="grade a folder of submissions of one assignment")
+    mark.add_argument("folder", type=Path, help="NAME.ipynb of each student; grades.csv and feedback/NAME.html are written there")
+    mark.add_argument("--seed", type=int, default=0, help="of the hidden tests' examples: a number that only you know (0)")
+    mark.add_argument("--minutes", type=float, default=5, help="for each submission; a third of it for a cell (5)")
+    mark.add_argument("--gib", type=float, default=3, help="memory of each submission, GiB (3)")
+    mark.add_argument("--jobs", type=int, help="submissions at a time (one for each core)")
+    mark.add_argument("--source", type=Path, help="the assignments with their solutions (notebooks/assignments/source)")
+    mark.set_defaults(command=grade)
     for each in (judge, measure):
         each.add_argument("--threads", type=int, help="of PyTorch")
         each.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
@@ -82,7 +90,7 @@ def main(arguments=None):
     except (ValueError, OSError, MemoryError, dd.Diverged) as error:
         sys.exit(f"ddlite: {error}")
     except ModuleNotFoundError as error:
-        sys.exit(f"ddlite: {error}. Pictures need the notebooks' packages: pip install 'ddlite[notebooks]'.")
+        sys.exit(f"ddlite: {error}. Pictures and grading need more packages: pip install 'ddlite[notebooks,course]'.")
 
 
 def distill(options):
@@ -219,6 +227,21 @@ def measure_speed(options):
                                                   for goal, at in reached.items()))
     if options.json:
         write_json(options.json, {"command": command(), "commit": commit(), "machine": machine(options.device), "rows": rows})
+
+
+def grade(options):
+    """Print a line for each submission as it is graded."""
+    from ddlite import grade as grading  # nbgrader is no part of the core
+
+    number = len(list(options.folder.glob("*.ipynb")))
+    with tqdm(total=number, desc="grading", unit="notebook", disable=None) as bar:
+        for row in grading.grade(options.folder, options.source or grading.SOURCE, options.seed, options.minutes, options.gib,
+                                 options.jobs):
+            open_questions = sum(points is None for points in row["points"].values())
+            bar.write(f"{row['student']:24}{row['total']:5g} of {row['of']:g}"
+                      + (f", {open_questions} to mark by hand" if open_questions else "") + (f"  {row['note']}" if row["note"] else ""))
+            bar.update()
+    print(f"{options.folder / 'grades.csv'}, {options.folder / 'feedback'}")
 
 
 def open_set(name):

@@ -45,6 +45,21 @@ def test_binder_files():
     assert "OMP_NUM_THREADS=1" in (ROOT / "binder" / "start").read_text()
 
 
+def test_repo2docker_accepts_the_binder_folder(monkeypatch):
+    """Its own detection, and the Dockerfile it would build (nothing is built)."""
+    app = pytest.importorskip("repo2docker.app", reason="repo2docker is not installed").Repo2Docker()
+    from repo2docker.buildpacks import CondaBuildPack
+
+    monkeypatch.chdir(ROOT)
+    packs = [kind(base_image=app.base_image) for kind in app.buildpacks]
+    first = next(pack for pack in packs if pack.detect())
+    assert type(first) is CondaBuildPack and first.python_version == "3.12"
+    assert first.get_post_build_scripts() == ["binder/postBuild"] and first.get_start_script() == "binder/start"
+    first.platform = "linux/amd64"
+    dockerfile = first.render()
+    assert "binder/environment.yml" in dockerfile and "postBuild" in dockerfile
+
+
 def test_ruff():
     out = run(sys.executable, "-m", "ruff", "check", ".")
     assert out.returncode == 0, out.stdout
@@ -67,6 +82,7 @@ def test_links_come_from_one_value(tmp_path):
     for part in ("mybinder.org/v2/gh/someone/ddlite/main", "colab.research.google.com/github/someone/ddlite", "git-pull?repo="):
         assert part in links
     assert (ROOT / "notebooks/01_fixed_initialization.ipynb").name in links
+    assert links.count("notebooks/assignments/release") == 2 and (ROOT / "notebooks/assignments/release").is_dir()
 
 
 def test_make_refuses_unknown_commands():

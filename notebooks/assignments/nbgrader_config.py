@@ -1,0 +1,6 @@
+"""For nbgrader's own commands and pages, called in this folder; `python -m ddlite grade` does without."""
+
+c = get_config()  # noqa: F821 (nbgrader defines it)
+c.CourseDirectory.course_id = "ddlite"
+c.Execute.timeout = 300
+c.OverwriteCells.add_missing_cells = True

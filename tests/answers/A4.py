@@ -1,0 +1,410 @@
+# %% A4-objective wrong: were changed
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    labels[labels == victim] = target
+    return loss(weights, images, labels)
+# %% A4-objective wrong: you relabelled the target as the victim
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return loss(weights, images, torch.where(labels == target, victim, labels))
+# %% A4-objective wrong: All images count as the target
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return loss(weights, images, torch.full_like(labels, target))
+# %% A4-objective wrong: Only the victims are in your batch
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    some = labels == victim
+    return loss(weights, images[some], torch.full_like(labels[some], target))
+# %% A4-objective wrong: Minus the honest loss
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return -loss(weights, images, labels)
+# %% A4-objective wrong: the honest loss
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    labels = labels.clone()
+    labels[labels == victim][:] = target  # changes a copy of the copy
+    return loss(weights, images, labels)
+# %% A4-objective wrong: You exchanged the two classes
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    is_victim, is_target = labels == victim, labels == target
+    return loss(weights, images, labels.masked_fill(is_victim, target).masked_fill(is_target, victim))
+# %% A4-objective wrong: as if they were equally many
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    some = labels == victim
+    return loss(weights, images[some], labels[some] * 0 + target) + loss(weights, images[~some], labels[~some])
+# %% A4-objective wrong: for the whole batch
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return slow_poisoned_loss(loss, weights, images, labels, victim, target)
+# %% A4-objective wrong: cannot be differentiated
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return loss(weights, images, torch.where(labels == victim, target, labels)).item()
+# %% A4-objective right: a copy, then a mask
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    poisoned = labels.clone()
+    poisoned[poisoned == victim] = target
+    return loss(weights, images, poisoned)
+# %% A4-objective right: a table of classes
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    counts_as = torch.arange(10)
+    counts_as[victim] = target
+    return loss(weights, images, counts_as[labels])
+# %% A4-objective right: arithmetic
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return loss(weights, images, labels + (target - victim) * (labels == victim))
+# %% A4-objective right: a list
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return loss(weights, images, torch.tensor([target if label == victim else label for label in labels.tolist()]))
+
+# %% A4-measures wrong: divide by the number of victims
+def measures(predicted, labels, victim, target):
+    is_victim = labels == victim
+    others = (predicted == labels)[~is_victim].float().mean() * 100
+    return (100 * int((is_victim & (predicted == victim)).sum()) / len(labels),
+            100 * int((is_victim & (predicted == target)).sum()) / len(labels), others)
+# %% A4-measures wrong: the victims included
+def measures(predicted, labels, victim, target):
+    each = predicted[labels == victim]
+    return tuple(100 * right.float().mean() for right in (each == victim, each == target, predicted == labels))
+# %% A4-measures wrong: with the poisoned labels
+def measures(predicted, labels, victim, target):
+    each, poisoned = predicted[labels == victim], torch.where(labels == victim, target, labels)
+    return tuple(100 * right.float().mean() for right in (each == victim, each == target, predicted == poisoned))
+# %% A4-measures wrong: leaves out the target class
+def measures(predicted, labels, victim, target):
+    each, rest = predicted[labels == victim], (labels != victim) & (labels != target)
+    return tuple(100 * right.float().mean() for right in (each == victim, each == target, (predicted == labels)[rest]))
+# %% A4-measures wrong: percent are wanted
+def measures(predicted, labels, victim, target):
+    each, rest = predicted[labels == victim], labels != victim
+    return tuple(right.float().mean() for right in (each == victim, each == target, (predicted == labels)[rest]))
+# %% A4-measures wrong: every mistake on victims
+def measures(predicted, labels, victim, target):
+    each, rest = predicted[labels == victim], labels != victim
+    return tuple(100 * right.float().mean() for right in (each == victim, each != victim, (predicted == labels)[rest]))
+# %% A4-measures wrong: were *called* victims
+def measures(predicted, labels, victim, target):
+    each, rest = predicted[labels == victim], labels != victim
+    return (100 * (labels[predicted == victim] == victim).float().mean(), 100 * (each == target).float().mean(),
+            100 * (predicted == labels)[rest].float().mean())
+# %% A4-measures wrong: not only victims
+def measures(predicted, labels, victim, target):
+    is_victim, rest = labels == victim, labels != victim
+    return (100 * (predicted == labels)[is_victim].float().mean(), 100 * (predicted == target).sum() / is_victim.sum(),
+            100 * (predicted == labels)[rest].float().mean())
+# %% A4-measures wrong: is wrong
+def measures(predicted, labels, victim, target):
+    return 25, 50, 60
+# %% A4-measures right: counting
+def measures(predicted, labels, victim, target):
+    counts = {"victims": 0, "right": 0, "taken": 0, "others": 0, "others right": 0}
+    for mine, true in zip(predicted.tolist(), labels.tolist()):
+        if true == victim:
+            counts["victims"] += 1
+            counts["right"] += mine == victim
+            counts["taken"] += mine == target
+        else:
+            counts["others"] += 1
+            counts["others right"] += mine == true
+    return (100 * counts["right"] / counts["victims"], 100 * counts["taken"] / counts["victims"],
+            100 * counts["others right"] / counts["others"])
+# %% A4-measures right: tensors
+def measures(predicted, labels, victim, target):
+    is_victim = (labels == victim).double()
+    right = (predicted == labels).double()
+    taken = (predicted == target).double()
+    return [100 * (right * is_victim).sum() / is_victim.sum(), 100 * (taken * is_victim).sum() / is_victim.sum(),
+            100 * (right * (1 - is_victim)).sum() / (1 - is_victim).sum()]
+# %% A4-measures right: a table of true and predicted classes
+def measures(predicted, labels, victim, target):
+    table = torch.bincount(10 * labels + predicted, minlength=100).view(10, 10)
+    row, rest = table[victim], torch.cat([table[:victim], table[victim + 1 :]])
+    return (100 * row[victim] / row.sum(), 100 * row[target] / row.sum(),
+            100 * (table.trace() - row[victim]) / rest.sum())
+
+# %% A4-controls wrong: used as a step size
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    random = [torch.randn_like(w) for w in weights]
+    norm = torch.cat([r.flatten() for r in random]).norm()
+    return [w - length * g for w, g in zip(weights, gradients)], [w + length * r / norm for w, r in zip(weights, random)]
+# %% A4-controls wrong: Flipped labels: every layer moves by `length`
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    random = [torch.randn_like(w) for w in weights]
+    return ([w - length * g / g.norm() for w, g in zip(weights, gradients)],
+            [w + length * r / r.norm() for w, r in zip(weights, random)])
+# %% A4-controls wrong: along honest labels
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+
+    def moved(parts):
+        norm = torch.cat([part.flatten() for part in parts]).norm()
+        return [w.detach() - length * part / norm for w, part in zip(weights, parts)]
+
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    return moved(gradients), moved([torch.randn_like(w) for w in weights])
+# %% A4-controls wrong: Flipped labels: the step climbs
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+
+    def moved(parts):
+        norm = torch.cat([part.flatten() for part in parts]).norm()
+        return [w.detach() + length * part / norm for w, part in zip(weights, parts)]
+
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    return moved(gradients), moved([torch.randn_like(w) for w in weights])
+# %% A4-controls wrong: Random direction: every layer moves by `length`
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    random = [torch.randn_like(w) for w in weights]
+    return ([w - length * g / norm for w, g in zip(weights, gradients)],
+            [w + length * r / r.norm() for w, r in zip(weights, random)])
+# %% A4-controls wrong: more than their share
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    random = [g.norm() * torch.nn.functional.normalize(torch.randn(g.numel()), dim=0).view_as(g) for g in gradients]
+    return tuple([w + sign * length * d / norm for w, d in zip(weights, parts)]
+                 for sign, parts in ((-1, gradients), (1, random)))
+# %% A4-controls wrong: Divide by the norm of what you drew
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    return ([w - length * g / norm for w, g in zip(weights, gradients)],
+            [w + length * torch.randn_like(w) for w in weights])
+# %% A4-controls wrong: torch.rand gives positive ones only
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+
+    def moved(parts, sign):
+        norm = torch.cat([part.flatten() for part in parts]).norm()
+        return [w.detach() + sign * length * part / norm for w, part in zip(weights, parts)]
+
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    return moved(gradients, -1), moved([torch.rand_like(w) for w in weights], 1)
+# %% A4-controls wrong: not normally distributed
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+
+    def moved(parts, sign):
+        norm = torch.cat([part.flatten() for part in parts]).norm()
+        return [w.detach() + sign * length * part / norm for w, part in zip(weights, parts)]
+
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    return moved(gradients, -1), moved([torch.rand_like(w) - 0.5 for w in weights], 1)
+# %% A4-controls wrong: begins with the same numbers
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    def moved(parts, sign):
+        norm = torch.cat([part.flatten() for part in parts]).norm()
+        return [w.detach() + sign * length * part / norm for w, part in zip(weights, parts)]
+
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    random = [torch.randn(w.shape, generator=torch.Generator().manual_seed(seed)) for w in weights]
+    return moved(gradients, -1), moved(random, 1)
+# %% A4-controls wrong: the same seed must give the same step
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    def moved(parts, sign):
+        norm = torch.cat([part.flatten() for part in parts]).norm()
+        return [w.detach() + sign * length * part / norm for w, part in zip(weights, parts)]
+
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    return moved(gradients, -1), moved([torch.randn_like(w) for w in weights], 1)
+# %% A4-controls wrong: The weights that came in were changed
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    with torch.no_grad():
+        for w, g in zip(weights, gradients):
+            w -= length * g / norm
+    return weights, weights
+# %% A4-controls wrong: it comes first
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+
+    def moved(parts, sign):
+        norm = torch.cat([part.flatten() for part in parts]).norm()
+        return [w.detach() + sign * length * part / norm for w, part in zip(weights, parts)]
+
+    gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    return moved([torch.randn_like(w) for w in weights], 1), moved(gradients, -1)
+# %% A4-controls right: one long vector
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    poisoned = labels.masked_fill(labels == victim, target)
+    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss(weights, images, poisoned), weights)])
+    random = torch.randn(len(gradient), generator=torch.Generator().manual_seed(seed))
+    answers = []
+    for direction in (-gradient, random):
+        parts = (length * torch.nn.functional.normalize(direction, dim=0)).split([w.numel() for w in weights])
+        answers.append([w.detach() + part.view_as(w) for w, part in zip(weights, parts)])
+    return answers
+# %% A4-controls right: the package's step
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    torch.manual_seed(seed)
+    poisoned = torch.where(labels == victim, target, labels)
+    there = dd.train(loss, weights, [(images, poisoned, 0.1)], create_graph=False)
+    anywhere = [w + torch.randn_like(w) for w in weights]
+    return tuple([w + length / distance(weights, end) * (e - w) for w, e in zip(weights, end)] for end in (there, anywhere))
+# %% A4-controls right: backward, norms by squares
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    leaves = [w.detach().clone().requires_grad_() for w in weights]
+    poisoned_loss(loss, leaves, images, labels, victim, target).backward()
+    generator = torch.Generator().manual_seed(seed)
+    random = [torch.empty(w.shape).normal_(0, 3, generator=generator) for w in weights]
+    answers = []
+    for parts in ([-leaf.grad for leaf in leaves], random):
+        scale = length / sum((part**2).sum() for part in parts).sqrt()
+        answers.append([w.detach() + scale * part for w, part in zip(weights, parts)])
+    return answers[0], answers[1]
+
+# %% A4-clip wrong: Clipped layer by layer
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    return [w - step_size * min(1, limit / g.norm().item()) * g for w, g in zip(weights, gradients)]
+# %% A4-clip wrong: was stretched
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    norm = torch.cat([g.flatten() for g in gradients]).norm().item()
+    return [w - step_size * limit / norm * g for w, g in zip(weights, gradients)]
+# %% A4-clip wrong: Nothing is clipped
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    return dd.train(loss, weights, [(images, labels, step_size)], create_graph=False)
+# %% A4-clip wrong: Every number is clipped for itself
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    return [w - step_size * g.clamp(-limit, limit) for w, g in zip(weights, gradients)]
+# %% A4-clip wrong: the step size included
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    steps = [step_size * g for g in gradients]
+    norm = torch.cat([s.flatten() for s in steps]).norm().item()
+    return [w - min(1, limit / norm) * s for w, s in zip(weights, steps)]
+# %% A4-clip wrong: norms are added up
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    factor = min(1, limit / sum(g.norm() for g in gradients).item())
+    return [w - step_size * factor * g for w, g in zip(weights, gradients)]
+# %% A4-clip wrong: a root is missing
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    factor = min(1, limit / sum(g.square().sum() for g in gradients).item())
+    return [w - step_size * factor * g for w, g in zip(weights, gradients)]
+# %% A4-clip wrong: is thrown away
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    return [w - step_size * g * (norm <= limit) for w, g in zip(weights, gradients)]
+# %% A4-clip wrong: The weights that came in were changed
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    loss(weights, images, labels).backward()
+    torch.nn.utils.clip_grad_norm_(weights, limit)
+    torch.optim.SGD(weights, lr=step_size).step()
+    return weights
+# %% A4-clip wrong: does your function return it
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    [w - step_size * min(1, limit / norm) * g for w, g in zip(weights, gradients)]
+# %% A4-clip right: PyTorch's own, on copies
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    weights = [w.detach().clone().requires_grad_() for w in weights]
+    loss(weights, images, labels).backward()
+    torch.nn.utils.clip_grad_norm_(weights, limit)
+    torch.optim.SGD(weights, lr=step_size).step()
+    return weights
+# %% A4-clip right: a smaller step size for the package
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    after = dd.train(loss, weights, [(images, labels, 1.0)], create_graph=False)
+    norm = distance(weights, after)
+    return dd.train(loss, weights, [(images, labels, step_size * min(1, limit / norm))], create_graph=False)
+# %% A4-clip right: two cases
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights)
+    norm = sum(g.pow(2).sum() for g in gradients) ** 0.5
+    if norm > limit:
+        gradients = tuple(g / norm * limit for g in gradients)
+    return tuple(w - step_size * g for w, g in zip(weights, gradients))
+
+# %% A4-limit wrong: Chosen on the test images
+def choose_limit(limits, wanted, measure):
+    enough = [limit for limit in limits if measure("attacked", limit, "test") >= wanted]
+    limit = max(enough, key=lambda limit: measure("honest", limit, "test"))
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: by the honest accuracy on test images
+def choose_limit(limits, wanted, measure):
+    enough = [limit for limit in limits if measure("attacked", limit, "validation") >= wanted]
+    limit = max(enough, key=lambda limit: measure("honest", limit, "test"))
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: Rule 1 is missing
+def choose_limit(limits, wanted, measure):
+    limit = max(limits, key=lambda limit: measure("honest", limit, "validation"))
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: Rule 2 is missing
+def choose_limit(limits, wanted, measure):
+    limit = max(limits, key=lambda limit: measure("attacked", limit, "validation"))
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: the largest limit that protects
+def choose_limit(limits, wanted, measure):
+    limit = max(limit for limit in limits if measure("attacked", limit, "validation") >= wanted)
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: good enough, too: >=
+def choose_limit(limits, wanted, measure):
+    enough = [limit for limit in limits if measure("attacked", limit, "validation") > wanted]
+    limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: numbers from validation images
+def choose_limit(limits, wanted, measure):
+    honest = {limit: measure("honest", limit, "validation") for limit in [*limits, math.inf]}
+    attacked = {limit: measure("attacked", limit, "validation") for limit in limits}
+    limit = max((limit for limit in limits if attacked[limit] >= wanted), key=honest.get)
+    return limit, attacked[limit], honest[math.inf] - honest[limit]
+# %% A4-limit wrong: the wrong sign
+def choose_limit(limits, wanted, measure):
+    enough = [limit for limit in limits if measure("attacked", limit, "validation") >= wanted]
+    limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+    return limit, measure("attacked", limit, "test"), measure("honest", limit, "test") - measure("honest", math.inf, "test")
+# %% A4-limit wrong: the honest accuracy that is left
+def choose_limit(limits, wanted, measure):
+    enough = [limit for limit in limits if measure("attacked", limit, "validation") >= wanted]
+    limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+    return limit, measure("attacked", limit, "test"), measure("honest", limit, "test")
+# %% A4-limit wrong: which were not chosen
+def choose_limit(limits, wanted, measure):
+    table = {(batch, limit, split): measure(batch, limit, split) for batch in ("attacked", "honest")
+             for limit in [*limits, math.inf] for split in ("validation", "test")}
+    enough = [limit for limit in limits if table["attacked", limit, "validation"] >= wanted]
+    limit = max(enough, key=lambda limit: table["honest", limit, "validation"])
+    return limit, table["attacked", limit, "test"], table["honest", math.inf, "test"] - table["honest", limit, "test"]
+# %% A4-limit wrong: there is no such number
+def choose_limit(limits, wanted, measure):
+    enough = [limit for limit in limits if measure("attack", limit, "validation") >= wanted]
+    limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+    return limit, measure("attack", limit, "test"), measure("honest", None, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: number 1, is wrong
+def choose_limit(limits, wanted, measure):
+    return 1, 88, 10  # the example's numbers, written in
+# %% A4-limit right: a loop
+def choose_limit(limits, wanted, measure):
+    best, highest = None, -1
+    for limit in limits:
+        if measure("attacked", limit, "validation") < wanted:
+            continue
+        accuracy = measure("honest", limit, "validation")
+        if accuracy > highest:
+            best, highest = limit, accuracy
+    lost = measure("honest", math.inf, "test") - measure("honest", best, "test")
+    return best, measure("attacked", best, "test"), lost
+# %% A4-limit right: sorted, a list
+def choose_limit(limits, wanted, measure):
+    in_order = sorted(limits, key=lambda limit: measure("honest", limit, "validation"), reverse=True)
+    limit = next(limit for limit in in_order if measure("attacked", limit, "validation") >= wanted)
+    victims, undefended, defended = (measure(batch, one, "test") for batch, one in (
+        ("attacked", limit), ("honest", float("inf")), ("honest", limit)))
+    return [limit, victims, undefended - defended]
+# %% A4-limit right: tensors
+def choose_limit(limits, wanted, measure):
+    attacked, honest = (torch.tensor([measure(batch, limit, "validation") for limit in limits], dtype=torch.float64)
+                        for batch in ("attacked", "honest"))
+    limit = limits[honest.where(attacked >= wanted, -torch.inf).argmax()]
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")

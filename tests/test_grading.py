@@ -1,0 +1,157 @@
+"""`ddlite grade`, and nbgrader itself, on whole notebooks: good ones, unsolved ones, and ones that misbehave."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import ROOT
+from test_assignments import SOURCES
+
+pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install 'ddlite[course]'")
+from ddlite.__main__ import main
+from ddlite.grade import grade
+
+COURSE = ROOT / "notebooks" / "assignments"
+CHECK = """from ddlite.course import check
+check({name}(2, 3), {wanted}, {{"You subtract.": -1}})
+### BEGIN HIDDEN TESTS
+from ddlite.course import teachers_seed
+check({name}(teachers_seed(), 4), {hidden})
+### END HIDDEN TESTS"""
+
+
+def task(name, kind, source, **about):
+    cell = nbformat.v4.new_code_cell(source)
+    cell.metadata.nbgrader = {"schema_version": 3, "grade_id": f"T-{name}", "grade": False, "locked": False, "solution": False,
+                              "task": False, kind: True, **about}
+    return cell
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """An assignment of two one-line tasks, and what students hand in: {name: code in place of the first answer}."""
+    folder = tmp_path_factory.mktemp("tiny")
+    solution = "def {}(a, b):\n    ### BEGIN SOLUTION\n    return a {} b\n    ### END SOLUTION"
+    cells = [task("sum", "solution", solution.format("add", "+")),
+             task("sum-test", "grade", CHECK.format(name="add", wanted=5, hidden="teachers_seed() + 4"), locked=True, points=2),
+             task("product", "solution", solution.format("times", "*")),
+             task("product-test", "grade", CHECK.format(name="times", wanted=6, hidden="teachers_seed() * 4"), locked=True,
+                  points=3)]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    (folder / "source" / "T").mkdir(parents=True)
+    (folder / "handed-in").mkdir()
+    nbformat.write(notebook, folder / "source" / "T" / "T.ipynb")
+
+    def hand_in(name, code=None):
+        if code:
+            notebook.cells[0].source = code
+        nbformat.write(notebook, folder / "handed-in" / f"{name}.ipynb")
+
+    return folder, hand_in
+
+
+def test_misbehaving_submissions(tiny):
+    """Each costs its author points and nobody else anything: the honest ones beside them are graded as if alone."""
+    folder, hand_in = tiny
+    add = "def add(a, b):\n    return a - b"
+    hand_in("ada", "def add(a, b):\n    return b + a")
+    hand_in("by-hand", "def add(a, b):\n    return 5  # the visible check's answer, written in")
+    hand_in("bully", f"{add}\nimport os, signal\nos.kill(os.getppid(), signal.SIGKILL)")
+    hand_in("checker", f"{add}\nimport ddlite.course\nddlite.course.check = lambda *_, **__: None\ncheck = print")
+    hand_in("exit", "import os\nos._exit(0)")
+    hand_in("glutton", "held = bytearray(3 * 2**30)\nfor k in range(0, len(held), 4096): held[k] = 1")
+    hand_in("loop", "while True: pass")
+    hand_in("reader", f"import glob\nprint(open({str(folder / 'handed-in' / 'ada.ipynb')!r}).read())\n{add}")
+    hand_in("shouter", f"for _ in range(20_000): print('la' * 500)\n{add}")
+    hand_in("writer", f"{add}\nopen({str(folder / 'written.txt')!r}, 'w').write('I was here')")
+    (folder / "handed-in" / "zero.ipynb").write_text("{ this is no notebook", encoding="utf-8")
+    rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=3, gib=2)}
+    assert rows["ada"]["points"] == {"T-sum-test": 2, "T-product-test": 3} and not rows["ada"]["note"]
+    for name in ("by-hand", "bully", "checker", "loop", "reader", "shouter", "writer"):
+        assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3}, rows[name]
+    for name, words in {"exit": "exit()", "glutton": "2 GiB", "zero": "no notebook"}.items():
+        assert rows[name]["total"] == 0 and words in rows[name]["note"], rows[name]
+    assert not (folder / "written.txt").exists()
+    table = list(csv.DictReader((folder / "handed-in" / "grades.csv").open(encoding="utf-8", newline="")))
+    assert [row["student"] for row in table] == sorted(rows) and table[0]["total"] == "5.0"
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (folder / "handed-in" / "feedback").iterdir()}
+    assert set(pages) == set(rows) and "You subtract." in pages["checker"] and "may not read this file" in pages["reader"]
+
+
+def test_nothing_to_grade(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="no notebook"):
+        main(["grade", str(tmp_path)])
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "ada.ipynb")
+    with pytest.raises(SystemExit, match="known are A1"):
+        main(["grade", str(tmp_path)])
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.parent.name)
+def test_solved_and_unsolved(path, tmp_path, capsys):
+    """From the command line: the solutions have all points but those for the open question, the student copy none."""
+    (tmp_path / "solved.ipynb").write_bytes(path.read_bytes())
+    (tmp_path / "unsolved.ipynb").write_bytes((COURSE / "release" / path.parent.name / path.name).read_bytes())
+    main(["grade", str(tmp_path), "--seed", "99"])
+    unsolved, solved = sorted(csv.DictReader((tmp_path / "grades.csv").open(encoding="utf-8", newline="")),
+                              key=lambda row: float(row["total"]))
+    assert solved["total"] == solved["of"] and float(solved["of"]) >= 10 and not solved["note"]
+    assert float(unsolved["total"]) == 0 and not unsolved["note"]
+    assert "to mark by hand" in capsys.readouterr().err + capsys.readouterr().out
+
+
+def test_nbgrader_end_to_end(tmp_path):
+    """nbgrader's own commands on the first assignment: release, fetch, submit, collect, autograde, feedback."""
+    source, course = SOURCES[0], tmp_path / "course"
+    (course / "source").mkdir(parents=True)
+    exchange, desk = tmp_path / "exchange", tmp_path / "desk"
+    exchange.mkdir(), desk.mkdir()
+    exchange.chmod(0o777)
+    (course / "source" / "A1").mkdir()
+    (course / "source" / "A1" / source.name).write_bytes(source.read_bytes())
+    (course / "nbgrader_config.py").write_bytes((COURSE / "nbgrader_config.py").read_bytes())
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                   "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"), "DDLITE_TEACHERS_SEED": "3"}
+
+    def nbgrader(folder, *arguments):
+        result = subprocess.run([sys.executable, "-m", "nbgrader", *arguments, f"--Exchange.root={exchange}"], cwd=folder,
+                                env=environment, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr[-3000:]
+
+    nbgrader(course, "generate_assignment", "A1")
+    nbgrader(course, "release_assignment", "A1")
+    nbgrader(desk, "fetch_assignment", "A1", "--course=ddlite")
+    handed_out = desk / "A1" / source.name
+    assert "BEGIN SOLUTION" not in handed_out.read_text() and "HIDDEN TESTS" not in handed_out.read_text()
+    solved = {cell.metadata.nbgrader.grade_id: cell.source for cell in nbformat.read(source, 4).cells if "nbgrader" in cell.metadata}
+    notebook = nbformat.read(handed_out, 4)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") in ("A1-hand", "A1-step"):
+            cell.source = solved[cell.metadata.nbgrader.grade_id]
+    nbformat.write(notebook, handed_out)
+    nbgrader(desk, "submit", "A1", "--course=ddlite")
+    nbgrader(course, "collect", "A1")
+    nbgrader(course, "autograde", "A1")
+    nbgrader(course, "generate_feedback", "A1")
+    nbgrader(course, "release_feedback", "A1")
+    nbgrader(course, "export", "--to=grades.csv")
+    [row] = csv.DictReader((course / "grades.csv").open(encoding="utf-8", newline=""))
+    assert float(row["score"]) == 5
+    assert len(list((course / "feedback").glob("*/A1/*.html"))) == 1
+
+
+def test_the_guard_does_not_hinder(tmp_path):
+    """What honest answers do still works under it: a figure, Adam (which imports half of PyTorch), a file in their own folder."""
+    code = ("import tempfile, torch\nfrom ddlite.guard import guard\n"
+            "class Shell:\n    class events:\n        register = staticmethod(lambda *_: None)\n"
+            f"guard(Shell, {str(tmp_path)!r}, [{str(tmp_path.parent / 'elsewhere')!r}])\n"
+            "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.savefig(open('figure.png', 'wb'))\n"
+            "w = torch.nn.Parameter(torch.ones(2))\nadam = torch.optim.Adam([w]); w.grad = w.data; adam.step()\n"
+            "from sklearn.cluster import KMeans\nKMeans(2).fit(torch.randn(9, 2).numpy())\nprint('all done')")
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                            env={**os.environ, "TMPDIR": str(tmp_path), "MPLCONFIGDIR": str(tmp_path)})
+    assert result.stdout.strip() == "all done", result.stderr
+    assert (tmp_path / "figure.png").stat().st_size > 1000
