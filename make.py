@@ -31,7 +31,7 @@ def setup():
     print("Setting up .venv (the first time minutes and some GB, most of it PyTorch) ...", flush=True)
     venv.create(VENV, with_pip=True)
     run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
-    run("-m", "uv", "pip", "install", "--python", PYTHON, "--editable", f"{HERE}[notebooks,course,test]")
+    run("-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON, "--editable", f"{HERE}[notebooks,course,test]")
     stamp.write_text(wanted)
 
 

@@ -114,9 +114,11 @@ def one(path, assignment, name, course, seed, minutes, gib):
         shutil.copy(path, here / "submitted" / "student" / assignment / name)
         startup = scratch / "ipython" / "profile_default" / "startup"
         startup.mkdir(parents=True)
+        cells = nbformat.read(course / "source" / assignment / name, 4).cells
+        given = [cell.source for cell in cells if cell.cell_type == "code" and not cell.metadata.get("nbgrader", {}).get("solution")]
+        hidden = [str(path.parent), str(here), str(SOURCE)]
         (startup / "guard.py").write_text("from ddlite.guard import guard\n"
-                                          f"guard(get_ipython(), {str(scratch)!r}, {[str(path.parent), str(here), str(SOURCE)]!r})\n"
-                                          "del guard\n", encoding="utf-8")
+                                          f"guard(get_ipython(), {str(scratch)!r}, {hidden!r}, {given!r})\ndel guard\n", encoding="utf-8")
         places = {"IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib", "TMPDIR": ".", "TEMP": ".", "HOME": ".",
                   "JUPYTER_RUNTIME_DIR": "runtime"}
         environment = surroundings(**{key: str(scratch / place) for key, place in places.items()}, OMP_NUM_THREADS="1",

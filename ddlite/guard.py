@@ -17,27 +17,38 @@ CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.
            "shutil.rmtree"}
 
 
-def guard(shell, scratch, hidden):
-    """Refuse, in this process and from now on, what an answer does not need; undo changes to ddlite and PyTorch.
+def guard(shell, scratch, hidden, given=()):
+    """Refuse, in this process and from now on, what an answer does not need; undo changes to what answers are checked with.
 
     Args:
         shell: IPython's shell.
         scratch: the one folder in which files may be written.
         hidden: folders in which no file may be read: other submissions, solutions, grades.
+        given: the code of the cells that are the teacher's.
 
     Whatever is refused raises PermissionError where it is tried. Before each cell all names in ddlite, its classes, PyTorch
-    and Python's built-ins are what they were, so that a check redefined in one cell is itself again in the next.
+    and Python's built-ins, and all names that the teacher's cells defined, are what they were: a check redefined in one cell
+    is itself again in the next.
     """
     owners = [builtins, torch, torch.autograd, torch.nn.functional, torch.testing, ddlite, course, show]
     owners += [module for name, module in sorted(sys.modules.items()) if name.startswith("ddlite.")]
     owners += [value for value in vars(ddlite).values() if inspect.isclass(value)]
     kept = [(owner, dict(vars(owner))) for owner in owners]
+    given, defined, before = {code.strip() for code in given}, {}, {}
 
-    def put_back(_):
+    def put_back(info):
         for owner, names in kept:
             for name, value in names.items():
                 if vars(owner).get(name) is not value:
                     setattr(owner, name, value)
+        shell.user_ns.update(defined)
+        before.clear()
+        before.update(shell.user_ns)
+
+    def keep(result):
+        if result.info.raw_cell.strip() in given:
+            defined.update({name: value for name, value in shell.user_ns.items()
+                            if not name.startswith("_") and before.get(name, given) is not value})
 
     scratch, hidden = os.path.realpath(scratch), [os.path.realpath(folder) for folder in hidden]
 
@@ -56,4 +67,5 @@ def guard(shell, scratch, hidden):
             raise PermissionError(f"While it is graded, a notebook may not read this file: {os.path.basename(path)}")
 
     shell.events.register("pre_run_cell", put_back)
+    shell.events.register("post_run_cell", keep)
     sys.addaudithook(refuse)

@@ -77,7 +77,7 @@ class Settings:
                                                        "validate_every", "validation_networks")}
 
 
-# Pre-training: the paper's, and shorter schedules that end within half a point of it.
+# Pre-training: the paper's, and shorter schedules for the other profiles.
 USPS_FULL = {"pretraining_epochs": 130, "pretraining_rate": 2e-4, "halve_every": 40, "pretraining_batch": 1024}
 SVHN_FULL = {**USPS_FULL, "pretraining_epochs": 65, "halve_every": 20}
 MNIST_FULL = {**USPS_FULL, "pretraining_epochs": 40, "halve_every": 20}

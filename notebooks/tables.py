@@ -25,6 +25,11 @@ def setting(about):
     return wanted.get("start", "fixed"), wanted["data"], wanted["network"], wanted.get("source", "")
 
 
+def images_of(wanted):
+    """How many images a set of ten classes has, from its configuration."""
+    return round(wanted["images_per_class"] * 10) * wanted["batches"]
+
+
 def sets(start):
     """Every distilled set that ships for a start, "fixed" or "random": accuracy, spread, seeds, beside the quoted figures."""
     lines = ["| set | data, network | images | gradient steps | outer steps | options | test accuracy, % "
@@ -33,7 +38,7 @@ def sets(start):
         if "rows" in about or setting(about)[0] != start:
             continue
         wanted, tests = about["configuration"], [run["test"] for run in about["seeds"]]
-        images = round(wanted["images_per_class"] * 10) * wanted["batches"]
+        images = images_of(wanted)
         options = {"learned labels": wanted["learn_labels"], "momentum": wanted.get("momentum")}
         options = [word for word, on in options.items() if on]
         spread = f" ± {about['std']:.1f}" if about.get("std") else ""
@@ -87,7 +92,7 @@ def baselines():
         wanted = about["configuration"]
         source = f"{NAMES[wanted['source']]} to " if wanted.get("source") else ""
         where = f"{source}{NAMES[wanted['data']]}, {wanted['network']}"
-        images = round(wanted["images_per_class"] * 10) * wanted["batches"]
+        images = images_of(wanted)
         rows = {what: (row["mean"], row["std"], row["gradient_steps"], f"{len(row['scores'])} {row['unit']}s")
                 for what, row in about["rows"].items()}
         for name, other in manifests().items():
@@ -116,9 +121,17 @@ def cost(measured):
     lines = ["| notebook | profile | data | result, % of test images | over | time | memory | measured on |", "|" + "---|" * 8]
     words = {"01": "learned images", "02": "learned images", "03": "after adaptation", "04": "victims right after the attack"}
     for notebook, profiles in sorted(measured.items()):
-        for profile, about in profiles.items():
+        for profile, about in (profiles if notebook[:2] in words else {}).items():
             number = list(about["results"].values())[-1]
             lines.append(f"| {notebook[:2]} | {profile} | {'digits' if profile == 'quick' else 'MNIST'} "
                          f"| {words[notebook[:2]]}: {number:.1f} | {about['over']} | {about['seconds']} s "
                          f"| {about['MiB']} MiB | {about['cores']} CPU cores |")
+    return "\n".join(lines)
+
+
+def assignments(measured):
+    """What a solved assignment takes, with one thread."""
+    lines = ["| assignment, solved | time | memory |", "|---|---|---|"]
+    lines += [f"| {name[:2]} | {about['solved']['seconds']} s | {about['solved']['MiB']} MiB |"
+              for name, about in sorted(measured.items()) if "solved" in about]
     return "\n".join(lines)

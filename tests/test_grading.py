@@ -17,7 +17,7 @@ from ddlite.grade import grade
 
 COURSE = ROOT / "notebooks" / "assignments"
 CHECK = """from ddlite.course import check
-check({name}(2, 3), {wanted}, {{"You subtract.": -1}})
+check({name}(2, 3), slow_{name}(2, 3), {{"You subtract.": -1}})
 ### BEGIN HIDDEN TESTS
 from ddlite.course import teachers_seed
 check({name}(teachers_seed(), 4), {hidden})
@@ -36,11 +36,11 @@ def tiny(tmp_path_factory):
     """An assignment of two one-line tasks, and what students hand in: {name: code in place of the first answer}."""
     folder = tmp_path_factory.mktemp("tiny")
     solution = "def {}(a, b):\n    ### BEGIN SOLUTION\n    return a {} b\n    ### END SOLUTION"
-    cells = [task("sum", "solution", solution.format("add", "+")),
-             task("sum-test", "grade", CHECK.format(name="add", wanted=5, hidden="teachers_seed() + 4"), locked=True, points=2),
+    cells = [task("given", "locked", "def slow_add(a, b):\n    return sum([a, b])\nslow_times = lambda a, b: sum([a] * b)"),
+             task("sum", "solution", solution.format("add", "+")),
+             task("sum-test", "grade", CHECK.format(name="add", hidden="slow_add(teachers_seed(), 4)"), locked=True, points=2),
              task("product", "solution", solution.format("times", "*")),
-             task("product-test", "grade", CHECK.format(name="times", wanted=6, hidden="teachers_seed() * 4"), locked=True,
-                  points=3)]
+             task("product-test", "grade", CHECK.format(name="times", hidden="teachers_seed() * 4"), locked=True, points=3)]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     (folder / "source" / "T").mkdir(parents=True)
     (folder / "handed-in").mkdir()
@@ -48,7 +48,7 @@ def tiny(tmp_path_factory):
 
     def hand_in(name, code=None):
         if code:
-            notebook.cells[0].source = code
+            notebook.cells[1].source = code
         nbformat.write(notebook, folder / "handed-in" / f"{name}.ipynb")
 
     return folder, hand_in
@@ -66,12 +66,13 @@ def test_misbehaving_submissions(tiny):
     hand_in("glutton", "held = bytearray(3 * 2**30)\nfor k in range(0, len(held), 4096): held[k] = 1")
     hand_in("loop", "while True: pass")
     hand_in("reader", f"import glob\nprint(open({str(folder / 'handed-in' / 'ada.ipynb')!r}).read())\n{add}")
+    hand_in("specifier", f"{add}\nslow_add = add")
     hand_in("shouter", f"for _ in range(20_000): print('la' * 500)\n{add}")
     hand_in("writer", f"{add}\nopen({str(folder / 'written.txt')!r}, 'w').write('I was here')")
     (folder / "handed-in" / "zero.ipynb").write_text("{ this is no notebook", encoding="utf-8")
     rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=3, gib=2)}
     assert rows["ada"]["points"] == {"T-sum-test": 2, "T-product-test": 3} and not rows["ada"]["note"]
-    for name in ("by-hand", "bully", "checker", "loop", "reader", "shouter", "writer"):
+    for name in ("by-hand", "bully", "checker", "loop", "reader", "shouter", "specifier", "writer"):
         assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3}, rows[name]
     for name, words in {"exit": "exit()", "glutton": "2 GiB", "zero": "no notebook"}.items():
         assert rows[name]["total"] == 0 and words in rows[name]["note"], rows[name]
@@ -146,7 +147,7 @@ def test_nbgrader_end_to_end(tmp_path):
 def test_the_guard_does_not_hinder(tmp_path):
     """What honest answers do still works under it: a figure, Adam (which imports half of PyTorch), a file in their own folder."""
     code = ("import tempfile, torch\nfrom ddlite.guard import guard\n"
-            "class Shell:\n    class events:\n        register = staticmethod(lambda *_: None)\n"
+            "class Shell:\n    user_ns = {}\n    class events:\n        register = staticmethod(lambda *_: None)\n"
             f"guard(Shell, {str(tmp_path)!r}, [{str(tmp_path.parent / 'elsewhere')!r}])\n"
             "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.savefig(open('figure.png', 'wb'))\n"
             "w = torch.nn.Parameter(torch.ones(2))\nadam = torch.optim.Adam([w]); w.grad = w.data; adam.step()\n"

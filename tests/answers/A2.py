@@ -262,9 +262,6 @@ def my_seed(role, seed, index):
 # %% A2-seeds right: counted through without gaps
 def my_seed(role, seed, index):
     return (["training", "validation", "held-out"].index(role) * 1024 + seed) * 1_048_576 + index
-# %% A2-seeds right: remainders
-def my_seed(role, seed, index):
-    return 3 * (index + 2**20 * seed) + "tvh".index(role[0])
 # %% A2-seeds right: a string of bits
 def my_seed(role, seed, index):
     first = {"training": "01", "validation": "10", "held-out": "11"}[role]
