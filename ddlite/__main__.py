@@ -1,8 +1,8 @@
 """The command line: `python -m ddlite distill | baselines | evaluate | show | bench | grade`.
 
 `distill` and `baselines` make the results that ship, with their manifests; `evaluate` and `show` look at a set; `bench`
-measures speed; `grade` marks what students hand in. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill` and `evaluate` share their networks among N
-processes, or GPUs. (The two dashes keep torchrun's hands off --start.)
+measures speed; `grade` marks what students hand in. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill` and
+`evaluate` share their networks among N processes, or GPUs. (The two dashes keep torchrun's hands off --start.)
 """
 
 import argparse
@@ -64,7 +64,7 @@ def main(arguments=None):
     measure.add_argument("--limit", type=int, default=300, help="seconds, after which such a distillation is given up (300)")
     measure.set_defaults(command=measure_speed)
     mark = commands.add_parser("grade", allow_abbrev=False, help="grade a folder of submissions of one assignment")
-    mark.add_argument("folder", type=Path, help="NAME.ipynb of each student; grades.csv and feedback/NAME.html are written there")
+    mark.add_argument("folder", type=Path, help="holds NAME.ipynb of each student; grades.csv and feedback/ are written there")
     mark.add_argument("--seed", type=int, default=0, help="of the hidden tests' examples: a number that only you know (0)")
     mark.add_argument("--minutes", type=float, default=5, help="for each submission; a third of it for a cell (5)")
     mark.add_argument("--gib", type=float, default=3, help="memory of each submission, GiB (3)")
@@ -237,9 +237,10 @@ def grade(options):
     with tqdm(total=number, desc="grading", unit="notebook", disable=None) as bar:
         for row in grading.grade(options.folder, options.source or grading.SOURCE, options.seed, options.minutes, options.gib,
                                  options.jobs):
-            open_questions = sum(points is None for points in row["points"].values())
-            bar.write(f"{row['student']:24}{row['total']:5g} of {row['of']:g}"
-                      + (f", {open_questions} to mark by hand" if open_questions else "") + (f"  {row['note']}" if row["note"] else ""))
+            by_hand = sum(points is None for points in row["points"].values())
+            words = [f"{row['student']:24}{row['total']:5g} of {row['of']:g}", f"{by_hand} to mark by hand" if by_hand else "",
+                     row["note"]]
+            bar.write(", ".join(filter(None, words)))
             bar.update()
     print(f"{options.folder / 'grades.csv'}, {options.folder / 'feedback'}")
 

@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+import matplotlib
 import nbformat
 import psutil
 from nbgrader.api import Gradebook
@@ -114,11 +115,16 @@ def one(path, assignment, name, course, seed, minutes, gib):
         shutil.copy(path, here / "submitted" / "student" / assignment / name)
         startup = scratch / "ipython" / "profile_default" / "startup"
         startup.mkdir(parents=True)
+        (scratch / "matplotlib").mkdir()
+        for fonts in Path(matplotlib.get_cachedir()).glob("fontlist*.json"):  # else each submission makes its own list
+            shutil.copy(fonts, scratch / "matplotlib")
         cells = nbformat.read(course / "source" / assignment / name, 4).cells
-        given = [cell.source for cell in cells if cell.cell_type == "code" and not cell.metadata.get("nbgrader", {}).get("solution")]
-        hidden = [str(path.parent), str(here), str(SOURCE)]
-        (startup / "guard.py").write_text("from ddlite.guard import guard\n"
-                                          f"guard(get_ipython(), {str(scratch)!r}, {hidden!r}, {given!r})\ndel guard\n", encoding="utf-8")
+        given = [cell.source for cell in cells
+                 if cell.cell_type == "code" and not cell.metadata.get("nbgrader", {}).get("solution")]
+        (startup / "guard.py").write_text(
+            "from ddlite.guard import guard\n"
+            f"guard(get_ipython(), {str(scratch)!r}, {[str(path.parent), str(here), str(SOURCE)]!r}, {given!r})\n"
+            "del guard\n", encoding="utf-8")
         places = {"IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib", "TMPDIR": ".", "TEMP": ".", "HOME": ".",
                   "JUPYTER_RUNTIME_DIR": "runtime"}
         environment = surroundings(**{key: str(scratch / place) for key, place in places.items()}, OMP_NUM_THREADS="1",
@@ -132,8 +138,10 @@ def one(path, assignment, name, course, seed, minutes, gib):
                 points = {cell.name: None if cell.needs_manual_grade else cell.score for cell in notebook.grades}
             feedback = next((here / "feedback" / "student" / assignment).glob("*.html")).read_bytes()
         else:
-            note = note if read_cells(path) else "This is no notebook of the assignment: the file is damaged, or another one."
-            feedback = f"<!doctype html><meta charset=utf-8><title>{html.escape(path.stem)}</title><p>{html.escape(note)}".encode()
+            if not read_cells(path):
+                note = "This is no notebook of the assignment: the file is damaged, or another one."
+            page = "<!doctype html><meta charset=utf-8><title>{}</title><p>{}"
+            feedback = page.format(html.escape(path.stem), html.escape(note)).encode()
     return {"student": path.stem, "points": points, "seconds": round(time.monotonic() - began, 1), "note": note}, feedback
 
 

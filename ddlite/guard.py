@@ -15,6 +15,7 @@ PROGRAMS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty",
             "pty.spawn", "socket.connect", "socket.getaddrinfo"}
 CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.link", "os.symlink", "shutil.move",
            "shutil.rmtree"}
+READS = {"open", "os.listdir", "os.scandir"}
 
 
 def guard(shell, scratch, hidden, given=()):
@@ -58,10 +59,11 @@ def guard(shell, scratch, hidden, given=()):
     def refuse(event, arguments):
         if event in PROGRAMS:
             raise PermissionError("While it is graded, a notebook may not start, or talk to, other programs.")
-        if event not in CHANGES | {"open", "os.listdir", "os.scandir"} or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+        if event not in CHANGES | READS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
         path = os.path.realpath(os.fsdecode(arguments[0]))
-        if (event in CHANGES or event == "open" and arguments[2] & WRITING) and not (inside(path, scratch) or path == os.devnull):
+        changes = event in CHANGES or (event == "open" and arguments[2] & WRITING)
+        if changes and not inside(path, scratch) and path != os.devnull:
             raise PermissionError(f"While it is graded, a notebook may not write or remove files: {os.path.basename(path)}")
         if any(inside(path, folder) for folder in hidden) or path.endswith((".ipynb", ".db")):
             raise PermissionError(f"While it is graded, a notebook may not read this file: {os.path.basename(path)}")

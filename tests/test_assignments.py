@@ -1,6 +1,7 @@
 """The grading is right: solutions pass, right answers of other kinds pass, wrong ones are told what is wrong."""
 
 import re
+import sys
 
 import nbformat
 import pytest
@@ -52,7 +53,7 @@ def test_right_and_wrong_answers(path, monkeypatch):
                 run([code, *tests], names)
             except Exception as error:
                 said = f"{type(error).__name__}: {error}"
-            if kind == "right" and said or kind == "wrong" and not (said and "AssertionError" in said and words in said):
+            if (kind == "right" and said) or (kind == "wrong" and not (said and "AssertionError" in said and words in said)):
                 complaints.append(f"{task}, {kind} ({words}): {said or 'accepted'}")
             names.clear()
             names.update(kept)
@@ -61,3 +62,46 @@ def test_right_and_wrong_answers(path, monkeypatch):
     kinds = [(task, kind) for task, kind, _, _ in given]
     assert sum(kind == "wrong" for _, kind in kinds) >= 20 and {task for task, _ in kinds} == set(tasks(path))
     assert all(kinds.count((task, "right")) >= 3 for task in tasks(path))
+
+
+@EACH
+def test_the_student_copy_fails_exactly_at_the_graded_cells(path, capsys):
+    released, names, failed, graded = nbformat.read(COURSE / "release" / path.parent.name / path.name, 4), {}, [], []
+    for cell in (cell for cell in released.cells if cell.cell_type == "code"):
+        about = cell.metadata.nbgrader
+        try:
+            run([cell.source], names)
+        except Exception:
+            failed.append(about.grade_id)
+        if about.grade:
+            graded.append(about.grade_id)
+    assert failed == graded == [task + "-test" for task in tasks(path)]
+
+
+@EACH
+def test_the_student_copy_is_made_from_the_source(path):
+    """Cell for cell what nbgrader makes of the source now, but for the pictures, which take a run to make."""
+    pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install 'ddlite[course]'")
+    sys.path.insert(0, str(COURSE))
+    from release import PICTURE, student_copy
+
+    made, stored = student_copy(nbformat.read(path, 4), {}), nbformat.read(COURSE / "release" / path.parent.name / path.name, 4)
+    assert [cell.source.split(PICTURE)[0] for cell in stored.cells] == [cell.source for cell in made.cells]
+    assert [cell.metadata for cell in stored.cells] == [cell.metadata for cell in made.cells]
+    text = nbformat.writes(stored)
+    assert "image/png" in text and not re.search("(BEGIN|END) (SOLUTION|HIDDEN|MARK)", text)
+    assert not any(cell.get("outputs") for cell in stored.cells)
+
+
+@EACH
+def test_what_a_task_says(path):
+    """Title, difficulty, minutes, points that add up; one question to be marked by hand, with its mark scheme."""
+    notebook = nbformat.read(path, 4)
+    heads = [re.match(r"## Task \d · .+ \((easy|medium|hard|a question), (\d+) minutes, (\d+) points\)", cell.source)
+             for cell in notebook.cells if cell.cell_type == "markdown" and cell.source.startswith("## Task")]
+    graded = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
+    assert all(heads) and [int(head[3]) for head in heads] == [cell.metadata.nbgrader.points for cell in graded]
+    open_question = graded[-1]
+    assert open_question.metadata.nbgrader.solution and "=== BEGIN MARK SCHEME ===" in open_question.source
+    code = [line for cell in notebook.cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    assert max(map(len, code)) <= 100

@@ -127,7 +127,8 @@ def test_nbgrader_end_to_end(tmp_path):
     nbgrader(desk, "fetch_assignment", "A1", "--course=ddlite")
     handed_out = desk / "A1" / source.name
     assert "BEGIN SOLUTION" not in handed_out.read_text() and "HIDDEN TESTS" not in handed_out.read_text()
-    solved = {cell.metadata.nbgrader.grade_id: cell.source for cell in nbformat.read(source, 4).cells if "nbgrader" in cell.metadata}
+    solved = {cell.metadata.nbgrader.grade_id: cell.source for cell in nbformat.read(source, 4).cells
+              if "nbgrader" in cell.metadata}
     notebook = nbformat.read(handed_out, 4)
     for cell in notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("grade_id") in ("A1-hand", "A1-step"):
@@ -145,7 +146,7 @@ def test_nbgrader_end_to_end(tmp_path):
 
 
 def test_the_guard_does_not_hinder(tmp_path):
-    """What honest answers do still works under it: a figure, Adam (which imports half of PyTorch), a file in their own folder."""
+    """What honest answers do still works under it: a figure, Adam (it imports half of PyTorch), a file in their own folder."""
     code = ("import tempfile, torch\nfrom ddlite.guard import guard\n"
             "class Shell:\n    user_ns = {}\n    class events:\n        register = staticmethod(lambda *_: None)\n"
             f"guard(Shell, {str(tmp_path)!r}, [{str(tmp_path.parent / 'elsewhere')!r}])\n"

@@ -38,7 +38,8 @@ def student_copy(source, pictures):
         pictures: {grade id of a test: (words, PNG in base64)}, from a run of the solutions.
     """
     notebook = nbformat.from_dict(source)
-    for step in (LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ClearHiddenTests, ClearMarkScheme, ComputeChecksums):
+    for step in (LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ClearHiddenTests, ClearMarkScheme,
+                 ComputeChecksums):
         notebook, _ = step().preprocess(notebook, {})
     text = None
     for cell in notebook.cells:

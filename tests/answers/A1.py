@@ -13,7 +13,7 @@ def by_hand(w, x, y, eta, wanted):
     w1 = w - eta * 2 * x * (w * x - y)
     outer = 2 * (w1 - wanted)
     return w1, -outer * eta * 2 * (w * x - y), -outer * 2 * x * (w * x - y)
-# %% A1-hand wrong: the chain rule wants
+# %% A1-hand wrong: The chain rule wants
 def by_hand(w, x, y, eta, wanted):
     return w - eta * 2 * x * (w * x - y), -eta * (4 * w * x - 2 * y), -2 * x * (w * x - y)
 # %% A1-hand wrong: in the wrong order
@@ -21,7 +21,7 @@ def by_hand(w, x, y, eta, wanted):
     w1 = w - eta * 2 * x * (w * x - y)
     outer = 2 * (w1 - wanted)
     return w1, -outer * 2 * x * (w * x - y), -outer * eta * (4 * w * x - 2 * y)
-# %% A1-hand wrong: factor 2 of the goal's square
+# %% A1-hand wrong: A factor 2 is missing
 def by_hand(w, x, y, eta, wanted):
     w1 = w - eta * 2 * x * (w * x - y)
     return w1, -(w1 - wanted) * eta * (4 * w * x - 2 * y), -(w1 - wanted) * 2 * x * (w * x - y)
@@ -88,9 +88,26 @@ def step(loss, weights, images, labels, step_size):
 def step(loss, weights, images, labels, step_size):
     gradients = torch.func.grad(lambda weights: loss(weights, images, labels))(tuple(weights))
     return tuple(w.sub(step_size * g) for w, g in zip(weights, gradients))
-# %% A1-step right: the package's
+# %% A1-step right: one weight after the other
+def step(loss, weights, images, labels, step_size):
+    value = loss(weights, images, labels)
+    gradients = list(torch.autograd.grad(outputs=[value], inputs=list(weights), create_graph=True))
+    new = []
+    while gradients:
+        new.append(weights[len(new)] + gradients.pop(0) * -step_size)
+    return new
+# %% A1-step wrong: Write it yourself
 def step(loss, weights, images, labels, step_size):
     return dd.train(loss, weights, [(images, labels, step_size)])
+# %% A1-step wrong: with respect to the old weights
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w.detach() - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: used under no_grad
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    with torch.no_grad():
+        return [w - step_size * g for w, g in zip(weights, gradients)]
 
 # %% A1-train wrong: not 0, 0, 1, 1
 def train(loss, weights, images, labels, step_sizes):
@@ -128,6 +145,23 @@ def train(loss, weights, images, labels, step_sizes):
     for t, step_size in enumerate(step_sizes.tolist()):
         weights = step(loss, weights, images[t % len(images)], labels[t % len(images)], step_size)
     return weights
+# %% A1-train wrong: does the loop return too early
+def train(loss, weights, images, labels, step_sizes):
+    for t, step_size in enumerate(step_sizes):
+        weights = step(loss, weights, images[t % len(images)], labels[t % len(images)], step_size)
+        return weights
+# %% A1-train wrong: detached between the steps
+def train(loss, weights, images, labels, step_sizes):
+    for t, step_size in enumerate(step_sizes):
+        weights = [w.detach().requires_grad_() for w in weights]
+        weights = step(loss, weights, images[t % len(images)], labels[t % len(images)], step_size)
+    return weights
+# %% A1-train wrong: each step must have one
+def train(loss, weights, images, labels, step_sizes):
+    for t in range(len(step_sizes)):
+        batch = t % len(images)
+        weights = step(loss, weights, images[batch], labels[batch], step_sizes[batch])
+    return weights
 # %% A1-train right: repeated batches
 def train(loss, weights, images, labels, step_sizes):
     passes = len(step_sizes) // len(images)
@@ -160,17 +194,17 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     images, step_sizes = (t.clone().requires_grad_() for t in (images, step_sizes))
     value = goal_loss(train(loss, weights, images, labels, step_sizes))
     return value, *torch.autograd.grad(value, (step_sizes, images))
-# %% A1-meta wrong: the goal is the loss on real ones
+# %% A1-meta wrong: the goal is that on real ones
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     images, step_sizes = (t.clone().requires_grad_() for t in (images, step_sizes))
     value = loss(train(loss, weights, images, labels, step_sizes), images[-1].detach(), labels[-1])
     return value, *torch.autograd.grad(value, (images, step_sizes))
-# %% A1-meta wrong: The images that came in were changed
+# %% A1-meta wrong: came in were changed
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     images.requires_grad_(), step_sizes.requires_grad_()
     value = goal_loss(train(loss, weights, images, labels, step_sizes))
     return value, *torch.autograd.grad(value, (images, step_sizes))
-# %% A1-meta wrong: must be 3 things
+# %% A1-meta wrong: it is a tuple of 2
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     images, step_sizes = (t.clone().requires_grad_() for t in (images, step_sizes))
     value = goal_loss(train(loss, weights, images, labels, step_sizes))
@@ -182,6 +216,10 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     value = goal_loss(trained)
     by_weights = torch.autograd.grad(value, trained)  # with respect to the wrong thing
     return value, images * 0 + by_weights[0].mean(), step_sizes * 0 + by_weights[1].mean()
+# %% A1-meta wrong: Write it yourself
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    value, gradients = dd.meta_gradient(loss, goal_loss, weights, images, labels, step_sizes)
+    return value, gradients["images"], gradients["step_sizes"]
 # %% A1-meta right: backward
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     images, step_sizes = images.detach().clone(), step_sizes.detach().clone()
@@ -236,6 +274,25 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
         _, by_images, by_sizes = meta_gradient(loss, lambda w: loss(w, real_images[:128], real_labels[:128]),
                                                weights, images, labels, step_sizes)
         images, step_sizes = images - 0.05 * by_images.sign(), step_sizes - 0.05 * by_sizes.abs().sign()
+    return images, step_sizes
+# %% A1-distil wrong: let the optimiser hold copies
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    adam = torch.optim.Adam([images.requires_grad_(), step_sizes.requires_grad_()], lr=0.05)
+    for _ in range(outer_steps):
+        some = torch.randint(len(real_images), (128,))
+        _, images.grad, step_sizes.grad = meta_gradient(
+            loss, lambda w: loss(w, real_images[some], real_labels[some]), weights, images, labels, step_sizes)
+        adam.step()
+    return images, step_sizes
+# %% A1-distil wrong: from the same first weights in each round
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    images, step_sizes = images.clone(), step_sizes.clone()
+    for _ in range(outer_steps):
+        some = torch.randint(len(real_images), (128,))
+        _, by_images, by_sizes = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]),
+                                               weights, images, labels, step_sizes)
+        weights = [w.detach().requires_grad_() for w in train(loss, weights, images, labels, step_sizes)]
+        images, step_sizes = images - 0.05 * by_images.sign(), (step_sizes - 0.01 * by_sizes.sign()).clamp(0.001)
     return images, step_sizes
 # %% A1-distil wrong: Return two things
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
