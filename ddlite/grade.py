@@ -187,5 +187,6 @@ def as_csv(rows, worth):
     table = csv.writer(text)
     table.writerow(["student", *(f"{cell} ({points:g})" for cell, points in worth.items()), "total", "of", "seconds", "note"])
     for row in rows:
-        table.writerow([row["student"], *row["points"].values(), row["total"], row["of"], row["seconds"], row["note"]])
+        points = ["" if points is None else f"{points:g}" for points in row["points"].values()]
+        table.writerow([row["student"], *points, f"{row['total']:g}", f"{row['of']:g}", row["seconds"], row["note"]])
     return text.getvalue().encode()

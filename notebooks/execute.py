@@ -31,6 +31,7 @@ MEASURED = HERE / "measured.json"
 LESSONS = sorted(HERE.glob("[0-9]*.ipynb"))
 RESULTS = HERE / "results.ipynb"
 README = HERE.parent / "README.md"
+TEACHING = HERE / "TEACHING.md"
 STILL, VIEW = {"image/png", "image/jpeg"}, "application/vnd.jupyter.widget-view+json"
 NO_WORDS = "No description has been provided for this image"  # what nbconvert writes where it knows no better
 
@@ -139,10 +140,13 @@ def store():
 
 
 def with_tables(text):
-    """The README with its tables made anew, each between a comment that names it and the next <!-- end -->."""
+    """A page with its tables made anew, each between a comment that names it and the next <!-- end -->."""
     made = {"fixed": tables.sets("fixed"), "random": tables.sets("random"), "adaptation": tables.adaptation(),
-            "attack": tables.attacks(), "cost": tables.cost(read_json(MEASURED))}
+            "attack": tables.attacks(), "cost": tables.cost(read_json(MEASURED)),
+            "assignments": tables.assignments(read_json(MEASURED))}
     for name, table in made.items():
+        if f"<!-- {name} -->" not in text:
+            continue
         before, rest = text.split(f"<!-- {name} -->\n")
         _, after = rest.split("\n<!-- end -->", 1)
         text = f"{before}<!-- {name} -->\n{table}\n<!-- end -->{after}"

@@ -22,7 +22,7 @@ from nbgrader.preprocessors import (
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from execute import BUILD, execute, note
+from execute import BUILD, TEACHING, execute, note, with_tables
 
 from ddlite.files import write_bytes
 
@@ -45,7 +45,9 @@ def student_copy(source, pictures):
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and "nbgrader" not in cell.metadata:
             text = cell  # the words of the task that the next test belongs to
-        elif (name := cell.metadata.get("nbgrader", {}).get("grade_id")) in pictures:
+        elif cell.cell_type == "code" and cell.metadata.nbgrader.grade:
+            cell.metadata["jupyter"] = {"source_hidden": True}  # a check is long, and says how the answer is found
+        if (name := cell.metadata.get("nbgrader", {}).get("grade_id")) in pictures:
             words, png = pictures[name]
             text.source += f"{PICTURE}![{words}](attachment:{name}.png)"
             text["attachments"] = {f"{name}.png": {"image/png": png}}
@@ -73,6 +75,7 @@ def main():
         for other in sorted((HERE / "release" / path.parent.name).iterdir()):
             if other.name != path.name:  # renamed or removed in the source
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
+    write_bytes(TEACHING, with_tables(TEACHING.read_text(encoding="utf-8")).encode())
 
 
 if __name__ == "__main__":
