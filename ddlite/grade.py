@@ -93,7 +93,7 @@ def find_assignment(submissions, source):
             if any(cell in worth for cell in cells):
                 return notebook.parent.name, notebook, worth
     raise ValueError(f"None of the {len(submissions)} notebooks belongs to an assignment in {source}: known are "
-                     f"{', '.join(notebook.parent.name for notebook in known) or 'none'}.")
+                     f"{', '.join(notebook.parent.name for notebook in known) or 'none'} (another folder: --source).")
 
 
 def read_cells(path):
