@@ -64,14 +64,14 @@ def grade(folder, source=SOURCE, seed=0, minutes=5.0, gib=3.0, jobs=None):
                                   capture_output=True, text=True)
         if released.returncode:
             raise ValueError(f"nbgrader does not take {notebook} as an assignment:\n{released.stderr}")
-        waiting = [pool.submit(one, path, assignment, notebook.name, course, seed, minutes, gib) for path in submissions]
+        waiting = {pool.submit(one, path, assignment, notebook.name, course, seed, minutes, gib): path for path in submissions}
         try:
             for done in as_completed(waiting):
-                row, feedback = done.result()
-                row = {"student": row.pop("student"), "points": row.pop("points") or {cell: 0 for cell in worth}, **row}
-                row["points"] = {cell: row["points"].get(cell, 0) for cell in worth}
-                row["total"] = sum(points or 0 for points in row["points"].values())
-                row["of"] = sum(points for cell, points in worth.items() if row["points"][cell] is not None)
+                earned, seconds, note, feedback = done.result()
+                points = {cell: earned.get(cell, 0) for cell in worth}
+                row = {"student": waiting[done].stem, "points": points, "total": sum(each or 0 for each in points.values()),
+                       "of": sum(most for cell, most in worth.items() if points[cell] is not None), "seconds": seconds,
+                       "note": note}
                 write_bytes(folder / "feedback" / f"{row['student']}.html", feedback)
                 rows = sorted([*rows, row], key=lambda row: row["student"])
                 write_bytes(folder / "grades.csv", as_csv(rows, worth))
@@ -106,8 +106,11 @@ def read_cells(path):
 
 
 def one(path, assignment, name, course, seed, minutes, gib):
-    """Grade one submission in a course of its own, with nothing else in reach; returns its row and its feedback, HTML."""
-    began, note, points = time.monotonic(), "", None
+    """Grade one submission in a course of its own, with nothing else in reach.
+
+    Returns the points of each graded cell (a dict, empty if it could not be graded), seconds, what went wrong, feedback (HTML).
+    """
+    began, note, points = time.monotonic(), "", {}
     with tempfile.TemporaryDirectory(prefix="ddlite-") as temporary:
         here, scratch = Path(temporary) / "course", Path(temporary) / "scratch"
         shutil.copytree(course, here)
@@ -142,7 +145,7 @@ def one(path, assignment, name, course, seed, minutes, gib):
                 note = "This is no notebook of the assignment: the file is damaged, or another one."
             page = "<!doctype html><meta charset=utf-8><title>{}</title><p>{}"
             feedback = page.format(html.escape(path.stem), html.escape(note)).encode()
-    return {"student": path.stem, "points": points, "seconds": round(time.monotonic() - began, 1), "note": note}, feedback
+    return points, round(time.monotonic() - began, 1), note, feedback
 
 
 def limited(command, folder, environment, until, gib):

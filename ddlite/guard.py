@@ -7,8 +7,8 @@ import sys
 
 import torch
 
-import ddlite
-from ddlite import course, show
+import ddlite.course
+import ddlite.show
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 PROGRAMS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.kill", "os.killpg",
@@ -31,7 +31,7 @@ def guard(shell, scratch, hidden, given=()):
     and Python's built-ins, and all names that the teacher's cells defined, are what they were: a check redefined in one cell
     is itself again in the next.
     """
-    owners = [builtins, torch, torch.autograd, torch.nn.functional, torch.testing, ddlite, course, show]
+    owners = [builtins, torch, torch.autograd, torch.nn.functional, torch.testing, ddlite]
     owners += [module for name, module in sorted(sys.modules.items()) if name.startswith("ddlite.")]
     owners += [value for value in vars(ddlite).values() if inspect.isclass(value)]
     kept = [(owner, dict(vars(owner))) for owner in owners]

@@ -81,8 +81,9 @@ def tidy(notebook):
 def still(notebook):
     """Leave out what needs a kernel or tells the time."""
     notebook.metadata = {"kernelspec": notebook.metadata.kernelspec, "language_info": {"name": "python"}}
+    for cell in notebook.cells:  # papermill notes the time in each
+        cell.metadata = {key: cell.metadata[key] for key in ("tags", "nbgrader") if cell.metadata.get(key)}
     for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
-        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         cell.execution_count = number
         cell.outputs = [output for output in cell.outputs if VIEW not in output.get("data", {}) or STILL & set(output.data)]
         for output in cell.outputs:  # without progress bars: widgets that leave no picture

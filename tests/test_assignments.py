@@ -101,6 +101,8 @@ def test_what_a_task_says(path):
              for cell in notebook.cells if cell.cell_type == "markdown" and cell.source.startswith("## Task")]
     graded = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
     assert all(heads) and [int(head[3]) for head in heads] == [cell.metadata.nbgrader.points for cell in graded]
+    assert all("is right" in str(cell.outputs) for cell in graded if cell.cell_type == "code"), "run `make assignments`"
+    assert all(set(cell.metadata) <= {"nbgrader"} for cell in notebook.cells), "time stamps, or what only one tool reads"
     open_question = graded[-1]
     assert open_question.metadata.nbgrader.solution and "=== BEGIN MARK SCHEME ===" in open_question.source
     code = [line for cell in notebook.cells if cell.cell_type == "code" for line in cell.source.splitlines()]

@@ -105,6 +105,7 @@ def test_hygiene(path):
     notebook = nbformat.reads(raw, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells), "time stamps, or what only one tool reads"
     assert notebook.metadata.kernelspec.name == "python3" and set(notebook.metadata) == {"kernelspec", "language_info"}
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)

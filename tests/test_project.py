@@ -60,6 +60,12 @@ def test_repo2docker_accepts_the_binder_folder(monkeypatch):
     assert "binder/environment.yml" in dockerfile and "postBuild" in dockerfile
 
 
+def test_nothing_of_others_is_committed():
+    """No packages, archives, data or grades; our own sets are safetensors."""
+    foreign = {".whl", ".gz", ".zip", ".tar", ".bz2", ".npz", ".npy", ".pt", ".pth", ".pkl", ".db", ".csv"}
+    assert not [path for path in tracked() if path.suffix in foreign]
+
+
 def test_ruff():
     out = run(sys.executable, "-m", "ruff", "check", ".")
     assert out.returncode == 0, out.stdout

@@ -1,4 +1,4 @@
-"""Make the student copies (release/) from the teacher's notebooks (source/): `make assignments`.
+"""Make the student copies (release/) from the teacher's notebooks (source/), and store what these show: `make assignments`.
 
 Solutions, hidden tests and mark schemes are taken out by nbgrader's own preprocessors; the pictures that a right answer
 shows are put under its task. Never edit a student copy by hand.
@@ -22,7 +22,7 @@ from nbgrader.preprocessors import (
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from execute import BUILD, TEACHING, execute, note, with_tables
+from execute import BUILD, TEACHING, execute, note, tidy, with_tables
 
 from ddlite.files import write_bytes
 
@@ -70,7 +70,9 @@ def main():
     for path in SOURCES:
         executed, *cost = execute(path, BUILD / path.name)
         note(path, "solved", executed, *cost)
-        copy = student_copy(nbformat.read(path, 4), pictures(executed))
+        shown = pictures(executed)
+        write_bytes(path, nbformat.writes(tidy(executed)).encode() + b"\n")  # teachers see what a right answer shows
+        copy = student_copy(nbformat.read(path, 4), shown)
         write_bytes(HERE / "release" / path.parent.name / path.name, nbformat.writes(copy).encode() + b"\n")
         for other in sorted((HERE / "release" / path.parent.name).iterdir()):
             if other.name != path.name:  # renamed or removed in the source
