@@ -85,11 +85,17 @@ def page(lab):
 
 
 def run_all(page, address):
-    """Open a notebook and run all its cells."""
-    page.goto(address)
-    until(lambda: page.evaluate(
-        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"))
-    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    """Open a notebook, and no other that was open before, and run all its cells."""
+    page.goto(f"{address}?reset")
+    until(lambda: page.evaluate("""name => {
+        const shown = window.jupyterapp?.shell.currentWidget;
+        return shown?.context?.path === name && shown.sessionContext?.session?.kernel?.status === 'idle'
+    }""", address.rsplit("/", 1)[-1]))
+    # a command does nothing, and says nothing, until the notebook is the current one: what was stored must be gone first
+    until(lambda: page.evaluate("""async () => {
+        await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs');
+        return [...window.jupyterapp.shell.currentWidget.content.model.cells].every(
+            cell => cell.type !== 'code' || cell.executionCount === null) }"""))
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
 
 

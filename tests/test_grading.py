@@ -59,20 +59,20 @@ def test_misbehaving_submissions(tiny):
     folder, hand_in = tiny
     add = "def add(a, b):\n    return a - b"
     hand_in("ada", "def add(a, b):\n    return b + a")
-    hand_in("by-hand", "def add(a, b):\n    return 5  # the visible check's answer, written in")
+    hand_in("by-hand", "for _ in range(20_000): print('la' * 500)  # and it shouts\n"
+                       "def add(a, b):\n    return 5  # the visible check's answer, written in")
     hand_in("bully", f"{add}\nimport os, signal\nos.kill(os.getppid(), signal.SIGKILL)")
-    hand_in("checker", f"{add}\nimport ddlite.course\nddlite.course.check = lambda *_, **__: None\ncheck = print")
+    hand_in("checker", f"{add}\nimport ddlite.course\nddlite.course.check = lambda *_, **__: None\ncheck = print\n"
+                       "slow_add = add  # the specification too")
     hand_in("exit", "import os\nos._exit(0)")
     hand_in("glutton", "held = bytearray(3 * 2**30)\nfor k in range(0, len(held), 4096): held[k] = 1")
     hand_in("loop", "while True: pass")
     hand_in("reader", f"import glob\nprint(open({str(folder / 'handed-in' / 'ada.ipynb')!r}).read())\n{add}")
-    hand_in("specifier", f"{add}\nslow_add = add")
-    hand_in("shouter", f"for _ in range(20_000): print('la' * 500)\n{add}")
     hand_in("writer", f"{add}\nopen({str(folder / 'written.txt')!r}, 'w').write('I was here')")
     (folder / "handed-in" / "zero.ipynb").write_text("{ this is no notebook", encoding="utf-8")
-    rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=3, gib=2)}
+    rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=2, gib=2)}
     assert rows["ada"]["points"] == {"T-sum-test": 2, "T-product-test": 3} and not rows["ada"]["note"]
-    for name in ("by-hand", "bully", "checker", "loop", "reader", "shouter", "specifier", "writer"):
+    for name in ("by-hand", "bully", "checker", "loop", "reader", "writer"):
         assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3}, rows[name]
     for name, words in {"exit": "exit()", "glutton": "2 GiB", "zero": "no notebook"}.items():
         assert rows[name]["total"] == 0 and words in rows[name]["note"], rows[name]
@@ -91,10 +91,10 @@ def test_nothing_to_grade(tmp_path, capsys):
         main(["grade", str(tmp_path)])
 
 
-@pytest.mark.parametrize("path", SOURCES[::3], ids=lambda path: path.parent.name)
-def test_solved_and_unsolved(path, tmp_path, capsys):
-    """Two as whole notebooks, from the command line: the solutions have all points but those for the open question, the
-    student copy none. (All four are solved, task by task, in test_assignments.py.)"""
+def test_solved_and_unsolved(tmp_path, capsys):
+    """One as a whole notebook, from the command line: the solutions have all points but those for the open question, the
+    student copy none. (All four are solved, task by task, in test_assignments.py; A1 is graded by nbgrader below.)"""
+    path = SOURCES[3]
     (tmp_path / "solved.ipynb").write_bytes(path.read_bytes())
     (tmp_path / "unsolved.ipynb").write_bytes((COURSE / "release" / path.parent.name / path.name).read_bytes())
     main(["grade", str(tmp_path), "--seed", "99"])
