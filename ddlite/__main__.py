@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 import ddlite as dd
 from ddlite import bench, ranks
+from ddlite.distill import ENGINES
 from ddlite.files import machine, read_json, write_bytes, write_json
 
 
@@ -29,6 +30,8 @@ def main(arguments=None):
     learn.add_argument("--seeds", type=int, nargs="+", default=[0], help="each draws networks, noise and real batches (0)")
     learn.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True,
                        help="go on where an interrupted run stopped (yes)")
+    learn.add_argument("--engine", choices=ENGINES,
+                       help="plain, or adjoint: the same numbers, slower, far less memory (by the size of the training)")
     learn.set_defaults(command=distill)
     compare = commands.add_parser("baselines", allow_abbrev=False, help="what images do that nobody learned (Table 1's row)")
     compare.add_argument("--epochs", type=int, default=10, help="of training on all real images (10)")
@@ -38,7 +41,7 @@ def main(arguments=None):
                           help="one network, fresh ones, or pre-trained ones to adapt or attack (fixed)")
         each.add_argument("--profile", default="quick", help="settings (quick)")
         each.add_argument("--output", type=Path, required=True, help="the results: OUTPUT.json (and OUTPUT.safetensors)")
-        each.add_argument("--held-out", type=int, default=200, help="held-out networks for a random start (200)")
+        each.add_argument("--held-out", type=int, default=200, help="held-out networks, unless the start is fixed (200)")
         each.add_argument("--threads", type=int, help="of PyTorch; on small batches one is often fastest")
         each.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
         for field in fields(dd.profiles.Settings):
@@ -49,7 +52,7 @@ def main(arguments=None):
     judge = commands.add_parser("evaluate", allow_abbrev=False, help="train networks on a set and score them")
     judge.add_argument("set", help="a .safetensors file, or the name of a set that ships")
     judge.add_argument("--data", help="on which to score (the set's own)")
-    judge.add_argument("--held-out", type=int, default=200, help="held-out networks for a random start (200)")
+    judge.add_argument("--held-out", type=int, default=200, help="held-out networks, unless the start is fixed (200)")
     judge.set_defaults(command=evaluate)
     look = commands.add_parser("show", allow_abbrev=False, help="write the picture of a set, and say what is known of it")
     look.add_argument("set", help="a .safetensors file, or the name of a set that ships")
@@ -107,7 +110,8 @@ def distill(options):
             elif not options.resume:
                 checkpoint = None  # the first process may not have removed it yet
             done = {**identity, "commit": commit(), "machine": machine(options.device),
-                    **one_seed(settings, data, seed, options.held_out, manifest.with_suffix(".safetensors"), checkpoint)}
+                    **one_seed(settings, data, seed, options.held_out, options.engine, manifest.with_suffix(".safetensors"),
+                             checkpoint)}
             if first:
                 write_json(manifest, done)
                 checkpoint.unlink(missing_ok=True)
@@ -128,10 +132,11 @@ def distill(options):
           f"chosen on validation: seed {best['seed']}, test {best['test']:.2f} %: {path}")
 
 
-def one_seed(settings, data, seed, held_out, path, checkpoint):
+def one_seed(settings, data, seed, held_out, engine, path, checkpoint):
     """One distillation; saves the best set (with the weights of a fixed start), returns its results."""
     start, goal = starts(settings, data, seed, held_out), settings.goal(data)
-    states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, checkpoint=checkpoint, **settings.outer())
+    states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, engine=engine, checkpoint=checkpoint,
+                        **settings.outer())
     began, first, first_process = time.monotonic(), None, ranks.here()[0] == 0
     with asked_to_stop() as asked, tqdm(total=settings.outer_steps, desc=f"seed {seed}", unit="step", mininterval=1,
                                         disable=None if first_process else True) as bar:

@@ -160,8 +160,9 @@ def _enough_memory(outer_step):
     except RuntimeError as cause:  # a GPU's torch.OutOfMemoryError is one; a CPU's has no class of its own
         if not any(words in str(cause) for words in ("out of memory", "can't allocate memory")):
             raise
-        raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint', which keeps no graphs of past "
-                          "gradient steps, or lower images_per_class, or batch_size to less than 256.") from cause
+        raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint' (--engine adjoint), which keeps "
+                          "no graphs of past gradient steps; or lower images_per_class, or batch_size, to less than "
+                          "256.") from cause
 
 
 def draw(data: Data, batch_size, generator):

@@ -223,6 +223,9 @@ def test_command_line_for_random_starts(tmp_path, capsys):
     main(["distill", *size, "--momentum", "0.3", "--learn-labels", "--output", str(tmp_path / "out")])
     about = json.loads((tmp_path / "out.json").read_text())
     assert about["networks"] == 3 and len(about["scores"]) == 3 and 0 < about["momentum"] < 1
+    main(["distill", *size, "--momentum", "0.3", "--learn-labels", "--engine", "adjoint", "--output", str(tmp_path / "same")])
+    one, other = (dd.DistilledSet.load(tmp_path / f"{name}.safetensors") for name in ("out", "same"))
+    torch.testing.assert_close(one.images, other.images, atol=1e-4, rtol=0)
     capsys.readouterr()
     main(["evaluate", str(tmp_path / "out.safetensors"), "--held-out", "3"])
     assert f"{about['test']:.1f} ± {about['std']:.1f} %" in capsys.readouterr().out
