@@ -161,8 +161,7 @@ def _enough_memory(outer_step):
         if not any(words in str(cause) for words in ("out of memory", "can't allocate memory")):
             raise
         raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint' (--engine adjoint), which keeps "
-                          "no graphs of past gradient steps; or lower images_per_class, or batch_size, to less than "
-                          "256.") from cause
+                          "no graphs of past gradient steps, or lower images_per_class or batch_size (below 256).") from cause
 
 
 def draw(data: Data, batch_size, generator):
