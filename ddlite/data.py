@@ -117,7 +117,7 @@ def load(name, root=None, device="cpu", size=None, channels=None, download=True)
             `from_arrays`), looked for under the data root if it is not here, whose name it then bears.
         root: the folder where data sets lie; by default the environment variable DDLITE_DATA, else
             the user's cache folder.
-        device: where the tensors go.
+        device: where the tensors go, "cpu" or "cuda"; Apple's "mps" is not supported.
         size: pixels to which pictures are resized (bilinearly); by default 24 for the digits, 28 for USPS (16 pixels
             as it comes), 224 for photographs, and otherwise as they come.
         channels: 3 makes grey pictures into coloured ones (three times the same channel), to stand beside coloured data.
@@ -236,7 +236,9 @@ def data_root():
 
 
 def check_device(device):
-    """Raise ValueError, naming the way out, if PyTorch cannot compute on this device here."""
+    """Raise ValueError, naming the way out, if ddlite cannot compute on this device here."""
+    if str(device).startswith("mps"):
+        raise ValueError("Apple's GPUs (MPS) are not supported: nothing here has been run on one. Use device='cpu'.")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as cause:

@@ -114,6 +114,8 @@ def test_unknown_names_and_devices():
         dd.load("mnits")
     with pytest.raises(ValueError, match="use device='cpu'"):
         dd.load("digits", device="cuda:77")
+    with pytest.raises(ValueError, match="MPS"):
+        dd.load("digits", device="mps")
 
 
 @pytest.mark.parametrize("name, shape, labels", [("fashion-mnist", (120, 28, 28), "targets"),
