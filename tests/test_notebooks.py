@@ -184,7 +184,10 @@ my_way_back = state.best"""}, "04_one_step_attack": {
     "my_falls = None": "my_falls = [one[0] - one[-1] for one in report.measures[right]]",
     "    return None  # your lines here": """\
     return F.cross_entropy(network(images), torch.where(labels == victim, target, labels))""",
-    "my_attack = None": "my_attack = best.with_step_sizes(10 * best.step_sizes)"}}
+    "my_attack = None": """\
+*_, state = dd.distill(noise.with_step_sizes(best.step_sizes / 10), pool, goal, seed=seed, step_size_rate=1e-6,
+                       **{**settings.outer(), "outer_steps": 250})
+my_attack = state.best"""}}
 
 
 @pytest.mark.parametrize("path, cut", [(LESSONS[0], {"outer_steps": 400}),
