@@ -199,19 +199,20 @@ def test_what_is_shipped_is_whole_and_has_a_manifest():
 
 
 @pytest.mark.filterwarnings("ignore:This set was made to harm")
-def test_shipped_sets_reach_what_their_manifests_say(real_root):
-    data = dd.load("mnist", root=real_root)
+def test_shipped_sets_reach_what_their_manifests_say(real_root, tmp_path):
     for name in dd.shipped():
         about, dset = dd.manifest(name), dd.DistilledSet.shipped(name)
-        if dset.data == "mnist":
-            assert about["data_fingerprint"] == data.fingerprint
-            if dset.start["kind"] == "fixed":
-                assert dd.accuracy(dset.train(dd.LeNet()), data.test) == pytest.approx(about["test"], abs=0.05)
-            else:  # the first of the held-out networks whose scores the manifest holds
-                start, number = dd.RandomStart(dd.LeNet, data, dset.start["law"], about["seed"]), 3
-                if dset.start["kind"] == "pool":
-                    source, number = dd.load(dset.start["source"], root=real_root, size=28), 1
-                    start = dd.PoolStart(dd.LeNet, source, seed=about["seed"], **dset.start["schedule"])
-                goal = dd.goals.named(dset.goal, data)
-                report = dd.evaluate(dset, start.networks("held-out", number), goal, data.test, [dset.passes])
-                assert report.final == pytest.approx(about["scores"][:number], abs=0.5)
+        if dset.data not in ("mnist", "usps"):
+            continue
+        data = dd.load(dset.data, root=real_root)
+        assert about["data_fingerprint"] == data.fingerprint
+        if dset.start["kind"] == "fixed":
+            assert dd.accuracy(dset.train(dd.LeNet()), data.test) == pytest.approx(about["test"], abs=0.05)
+        else:  # the first of the held-out networks whose scores the manifest holds
+            start, number = dd.RandomStart(dd.LeNet, data, dset.start["law"], about["seed"]), 3
+            if dset.start["kind"] == "pool":  # sets of the same source and schedule share that network
+                source, number = dd.load(dset.start["source"], root=real_root, size=28), 1
+                start = dd.PoolStart(dd.LeNet, source, seed=about["seed"], folder=tmp_path, **dset.start["schedule"])
+            goal = dd.goals.named(dset.goal, data)
+            report = dd.evaluate(dset, start.networks("held-out", number), goal, data.test, [dset.passes])
+            assert report.final == pytest.approx(about["scores"][:number], abs=0.5)

@@ -143,7 +143,7 @@ def test_tables_come_from_manifests():
     text = README.read_text(encoding="utf-8")
     for page in (text, TEACHING.read_text(encoding="utf-8")):
         assert with_tables(page) == page
-    [headline] = re.findall(r"read handwritten digits: ([0-9.]+) %", text)
+    [headline] = re.findall(r"reads ([0-9.]+) % of MNIST", text)
     assert headline == f"{dd.manifest('mnist-fixed-10')['test']:.1f}"
 
 
