@@ -24,6 +24,7 @@ from ddlite.files import machine, read_json, write_bytes, write_json
 
 
 def main(arguments=None):
+    """Run a command; `arguments` are those of the command line unless given. Ends with SystemExit where something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m ddlite", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True)
     learn = commands.add_parser("distill", allow_abbrev=False, help="learn a set for each seed, keep the best")
@@ -51,7 +52,7 @@ def main(arguments=None):
                 each.add_argument(f"--{field.name.replace('_', '-')}", action=argparse.BooleanOptionalAction)
     judge = commands.add_parser("evaluate", allow_abbrev=False, help="train networks on a set and score them")
     judge.add_argument("set", help="a .safetensors file, or the name of a set that ships")
-    judge.add_argument("--data", help="on which to score (the set's own)")
+    judge.add_argument("--data", help="on which to score, normalised alike (the set's own)")
     judge.add_argument("--held-out", type=int, default=200, help="held-out networks, unless the start is fixed (200)")
     judge.set_defaults(command=evaluate)
     look = commands.add_parser("show", allow_abbrev=False, help="write the picture of a set, and say what is known of it")
@@ -137,20 +138,27 @@ def one_seed(settings, data, seed, held_out, engine, path, checkpoint):
     start, goal = starts(settings, data, seed, held_out), settings.goal(data)
     states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, engine=engine, checkpoint=checkpoint,
                         **settings.outer())
-    began, first, first_process = time.monotonic(), None, ranks.here()[0] == 0
+    began, first, first_process, fixed = time.monotonic(), None, ranks.here()[0] == 0, isinstance(start, dd.FixedStart)
+    initial = list(start.network.parameters()) if fixed else None
     with asked_to_stop() as asked, tqdm(total=settings.outer_steps, desc=f"seed {seed}", unit="step", mininterval=1,
                                         disable=None if first_process else True) as bar:
-        for state in states:
-            first = first or state.outer_step
-            bar.update(state.outer_step - bar.n)
-            if state.score is not None:
-                bar.set_postfix(validation=f"{state.score:.1f}", best=f"{state.best_score:.1f}")
-            if ranks.total(torch.tensor(len(asked))):  # asked of one is asked of all: they leave after the same step
-                states.close()  # writes the checkpoint
-                raise KeyboardInterrupt
-    seconds, best, fixed = time.monotonic() - began, state.best, isinstance(start, dd.FixedStart)
+        try:
+            for state in states:
+                first = first or state.outer_step
+                bar.update(state.outer_step - bar.n)
+                if state.score is not None:
+                    bar.set_postfix(validation=f"{state.score:.1f}", best=f"{state.best_score:.1f}")
+                if ranks.total(torch.tensor(len(asked))):  # asked of one is asked of all: they leave after the same step
+                    states.close()  # writes the checkpoint
+                    raise KeyboardInterrupt
+        except dd.Diverged as error:
+            if error.state is None or not first_process:
+                raise
+            error.state.best.save(path, initial)
+            raise dd.Diverged(f"{error} It was written to {path}.", error.state) from error
+    seconds, best = time.monotonic() - began, state.best
     if first_process:
-        best.save(path, initial=start.network.parameters() if fixed else None)
+        best.save(path, initial)
     report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test,
                          [best.passes] if settings.start == "random" else None)
     results = {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "std": report.std,
@@ -168,7 +176,7 @@ def one_seed(settings, data, seed, held_out, engine, path, checkpoint):
 
 
 def compare_baselines(options):
-    """All baselines under the settings' gradient steps, each on the held-out networks, with a manifest."""
+    """All baselines, each with its own best step size and 1, 3 or 5 passes, on the held-out networks, with a manifest."""
     settings, data, identity = prepare(options)
     start, rows = starts(settings, data, 0, options.held_out), {}
     with tqdm(total=7, desc="baselines", disable=None) as bar:
@@ -184,7 +192,7 @@ def compare_baselines(options):
 def evaluate(options):
     """Score a set as it wants to be used: its own networks, its own steps."""
     dset = open_set(options.set)
-    data = dd.load(options.data or dset.data, device=options.device, channels=dset.images.shape[2])
+    data = dd.load(options.data or dset.data, device=options.device, size=dset.images.shape[-1], channels=dset.images.shape[2])
     if dset.start is None or not hasattr(dd, dset.start["network"]):
         raise ValueError("This set was not learned for one of ddlite's networks: use ddlite.evaluate from Python.")
     make = getattr(dd, dset.start["network"])
@@ -226,7 +234,7 @@ def measure_speed(options):
     if growth := bench.growth(rows):
         print(f"memory grows by {growth:.2f} x the size of the weights with each gradient step (T=100 to T=300)")
     for seed in range(options.time_to_accuracy):
-        reached = bench.time_to_accuracy(seed, options.limit)
+        reached = bench.time_to_accuracy(seed, options.limit, options.device)
         rows.append({"config": "time to accuracy", "seed": seed, "seconds": reached, "threads": torch.get_num_threads()})
         print(f"MNIST, seed {seed}: " + ", ".join(f"{goal} % after {f'{at:.0f} s' if at else f'more than {options.limit} s'}"
                                                   for goal, at in reached.items()))
@@ -274,7 +282,8 @@ def prepare(options):
     settings = dd.profiles.of(options.experiment, options.profile, **changes)
     data = settings.load(options.device)
     configuration = {**asdict(settings), "network": settings.network.__name__}
-    return settings, data, {"configuration": configuration, "data_fingerprint": data.fingerprint}
+    several = {} if settings.start == "fixed" or settings.known else {"held_out": options.held_out}
+    return settings, data, {"configuration": configuration, "data_fingerprint": data.fingerprint, **several}
 
 
 def starts(settings, data, seed, held_out):

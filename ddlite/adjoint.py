@@ -14,6 +14,7 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum
 
     With momentum, each step's direction is kept too: twice the weights.
     """
+    step_sizes, momentum = step_sizes.detach(), None if momentum is None else momentum.detach()  # no graph over the steps
     learned = {"images": images, "step_sizes": step_sizes, "labels": labels, "momentum": momentum}
     learned = {name: tensor for name, tensor in learned.items() if tensor is not None and tensor.is_floating_point()}
     sums = {name: torch.zeros_like(tensor) for name, tensor in learned.items()}

@@ -9,6 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from ddlite.distilled import DistilledSet
 from ddlite.evaluate import Report, evaluate
 from ddlite.scratch import train_from_scratch
+from ddlite.starts import FixedStart
 
 # Four to a decade, from 0.001 to 5.6: the paper's grid, wider and finer.
 STEP_SIZES = tuple(round(10 ** (k / 4), 4) for k in range(-12, 4))
@@ -70,10 +71,12 @@ def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES, passes=None, n
 def nearest_neighbour(data, dset):
     """Accuracy of the k nearest neighbours among the set's images, on normalised pixels, in percent on the test images.
 
-    Nothing is trained; k (1, 3 or 5) is chosen on the validation images (scikit-learn).
+    Nothing is trained; k (1, 3 or 5) is chosen on the validation images (scikit-learn). A learned label counts as its
+    likeliest class.
     """
-    images, labels = (tensor.cpu().numpy() for tensor in dset.examples())
-    images = images.reshape(len(images), -1)
+    images, labels = dset.examples()
+    labels = labels.argmax(-1) if labels.is_floating_point() else labels
+    images, labels = images.flatten(1).cpu().numpy(), labels.cpu().numpy()
 
     def percent(k, split):
         return 100 * KNeighborsClassifier(k).fit(images, labels).score(split.images.flatten(1).cpu().numpy(),
@@ -118,6 +121,7 @@ def table(goal, start, images_per_class=1, batches=10, passes=PASSES, networks=2
         yield name, _report(goal, [[nearest_neighbour(data, dset)] for dset in sets], 0, "draw")
 
     def trained(network, rate):
+        network = network.to(data.train.images.device)
         return train_from_scratch(data.train.images, data.train.labels, network, epochs, learning_rate=rate)
 
     [one] = start.networks("validation", 1)
@@ -128,13 +132,16 @@ def table(goal, start, images_per_class=1, batches=10, passes=PASSES, networks=2
 
 
 def _over_draws(sets, start, goal, networks):
-    """One report over held-out networks, each trained on one of the sets, in turn."""
+    """One report over held-out networks, each trained on one of the sets, in turn; a fixed start has one, for every set."""
     each = -(-networks // len(sets))
     reports = [evaluate(dset, start.networks("held-out", min(each, networks - k * each), first=k * each), goal,
                         goal.data.test, [dset.passes]) for k, dset in enumerate(sets) if k * each < networks]
-    return replace(reports[0], scores=[scores for report in reports for scores in report.scores],
-                   per_class={name: sum(report.per_class[name] * len(report.scores) for report in reports) / networks
-                              for name in reports[0].per_class})
+    first, scores = reports[0], [scores for report in reports for scores in report.scores]
+    return replace(first, scores=scores, unit="draw" if isinstance(start, FixedStart) else "network",
+                   per_class={name: sum(report.per_class[name] * len(report.scores) for report in reports) / len(scores)
+                              for name in first.per_class},
+                   measures=first.measures and {words: [one for report in reports for one in report.measures[words]]
+                                                for words in first.measures})
 
 
 def _report(goal, scores, steps, unit):

@@ -185,6 +185,8 @@ def peak_memory(config, way, device):
     call = ways(config, device)[way]
     if torch.device(device).type == "cuda":
         before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        call()
         call()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     try:
@@ -210,13 +212,13 @@ def growth(found):
     return (peak["T=300"] - peak["T=100"]) * 2**20 / 200 / weights
 
 
-def time_to_accuracy(seed, limit, goals=(90.0, 93.8), passes=5):
+def time_to_accuracy(seed, limit, device="cpu", goals=(90.0, 93.8), passes=5):
     """Seconds until ten MNIST images (fixed start, laptop settings, so many steps) reach each validation accuracy.
 
     A dict {accuracy: seconds, or None if not within the limit}; looking at the validation images every 50 steps is counted.
     """
     settings = profiles.fixed("laptop", passes=passes, validate_every=50)
-    data, reached = load(settings.data), dict.fromkeys(goals)
+    data, reached = load(settings.data, device=device), dict.fromkeys(goals)
     start, began = settings.starts(data, seed), time.perf_counter()
     for state in distill(settings.noise(data, seed), start, Fit(data), seed=seed, **settings.outer()):
         now = time.perf_counter() - began

@@ -17,6 +17,7 @@ from ddlite.files import fingerprint
 DIGITS = tuple("0123456789")
 MNIST_FILES = [f"raw/{part}-ubyte" for part in ("train-images-idx3", "train-labels-idx1",
                                                 "t10k-images-idx3", "t10k-labels-idx1")]
+CIFAR10_FILES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ KNOWN = {
     "usps": Known("USPS", ["usps.bz2", "usps.t.bz2"], (0.159727,), (0.257267,), 28),
     "svhn": Known("SVHN", ["train_32x32.mat", "test_32x32.mat"], (0.43791, 0.44398, 0.47293),
                   (0.19803, 0.20102, 0.19704), 32, ({"split": "train"}, {"split": "test"})),
-    "cifar10": Known("CIFAR10", ["cifar-10-batches-py"], (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261), 32),
+    "cifar10": Known("CIFAR10", [f"cifar-10-batches-py/{file}" for file in CIFAR10_FILES],
+                     (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261), 32),
 }
 
 # A copy that is not the original must not be called so in a table, wherever its file lies.
@@ -198,8 +200,11 @@ def from_arrays(x_train, y_train, x_test, y_test, name, classes=None, mean=None,
                              "Number the classes without gaps from 0, or add images.")
     if size is not None and (size, size) != tuple(x_train.shape[-2:]):
         x_train, x_test = (F.interpolate(x, size=(size, size), mode="bilinear", antialias=True) for x in (x_train, x_test))
-    mean, std = (tuple(round(float(v), 6) for v in statistic(x_train, dim=(0, 2, 3))) if given is None else tuple(given)
-                 for given, statistic in ((mean, torch.mean), (std, torch.std)))
+    mean, std = (tuple(round(float(v), 6) for v in statistic(x_train, dim=(0, 2, 3))) if given is None
+                 else tuple(float(v) for v in given) for given, statistic in ((mean, torch.mean), (std, torch.std)))
+    if not len(mean) == len(std) == x_train.shape[1] or not np.isfinite([*mean, *std]).all():
+        raise ValueError(f"{name}: mean {mean} and std {std} must be finite, one number for each of {x_train.shape[1]} "
+                         "channel(s).")
     if min(std) <= 0:
         raise ValueError(f"{name}: all pixels of a channel are the same, so it cannot be normalised.")
     x_train, x_test = (normalise(x, mean, std) for x in (x_train, x_test))

@@ -53,7 +53,7 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
 
     Args:
         dset: the `DistilledSet` to begin with; it is left as it was.
-        start: where each training starts, a `FixedStart` or `RandomStart`.
+        start: where each training starts, a `FixedStart`, `RandomStart` or `PoolStart`.
         goal: what the trained network should do, e.g. `Fit(data)`.
         outer_steps: updates of the distilled set.
         seed: of the real batches, drawn on the CPU.
@@ -74,8 +74,9 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         validation_networks: how many networks are trained for such a look; always the same ones.
         engine: "plain" (`unroll.meta_gradient`) or "adjoint" (`adjoint.meta_gradient`: the same numbers, slower, far less
             memory). By default plain, unless the training is long or the network large.
-        checkpoint: a file in which the distillation is kept, every `checkpoint_every` outer steps and when it is left; if the
-            file is there already, the distillation goes on from it, on a CPU with the very numbers it would have had.
+        checkpoint: a file in which the distillation is kept, every `checkpoint_every` outer steps and when the loop over the
+            states is left between two of them; if the file is there already, the distillation goes on from it, on a CPU with
+            the very numbers it would have had.
 
     Returns a generator of `State`, one for each outer step. It computes only when asked for the next one, so that leaving
     the loop stops it.
@@ -89,7 +90,8 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     if min(outer_steps, networks, batch_size, validate_every, validation_networks, checkpoint_every) < 1:
         raise ValueError("outer_steps, networks, batch_size, validate_every, validation_networks and checkpoint_every must "
                          "be 1 or more.")
-    if (processes := ranks.here()[1]) > (fewest := len(start.networks("training", networks))):
+    last_ones = start.networks("training", networks, first=(outer_steps - 1) * networks)  # are there as many?
+    if (processes := ranks.here()[1]) > (fewest := len(last_ones)):
         raise ValueError(f"{processes} processes for {fewest} network(s) in each outer step: start no more processes than "
                          "that, or set networks higher (a fixed start has but one).")
     if engine not in (None, *ENGINES):
@@ -101,13 +103,15 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         raise ValueError(f"The set has images {tuple(dset.images.shape[2:])} of {len(dset.classes)} classes, the goal's data "
                          f"{goal.data.shape} of {len(goal.data.classes)}: begin with DistilledSet.noise(data, ...).")
     dset.check_split(goal.data.train)
-    dset = replace(dset, goal=goal.name, start=start.describe(), initial=None)
+    dset = replace(dset, goal=goal.name, start=start.describe(), initial=None).to(goal.data.train.images.device)
     size = len(dset.step_sizes) * sum(math.prod(shape) for shape in dset.start["shapes"].values())
     meta_gradient = ENGINES[engine or ("adjoint" if size > LARGE else "plain")]
     learned, keep = _Learned(dset, settings, meta_gradient), None
     if checkpoint is not None:
         keep = Checkpoint(checkpoint, checkpoint_every, {**settings, "start": dset.start, "data": goal.data.fingerprint,
-                                                         "goal": goal.name, "set": fingerprint(*dset.tensors().values())})
+                                                         "goal": goal.name, "set": fingerprint(*dset.tensors().values()),
+                                                         "normalisation": [*dset.mean, *dset.std],
+                                                         "classes": list(dset.classes)})
     return _loop(dset, start, goal, settings, learned, keep)
 
 
@@ -116,11 +120,13 @@ def _loop(dset, start, goal, settings, learned, keep):
     outer_steps, number, among = settings["outer_steps"], settings["networks"], settings["validation_networks"]
     found = keep and keep.read()
     if found:
-        first, best_score, best = found.outer_step, found.best_score, replace(dset, **found.part("best"))
+        first, best_score = found.outer_step, found.best_score
+        best = replace(dset, **found.part("best")).to(dset.images.device)
         learned.restore(found)
         batches.set_state(found.tensors["batches"])
+        state = State(first, outer_steps, found.loss, learned.dset(), None, best, best_score)
         if first == outer_steps:  # nothing is left to do
-            yield State(first, outer_steps, found.loss, learned.dset(), None, best, best_score)
+            yield state
     else:
         first, best_score, best = 0, validate(dset, start, goal, among), dset
 
@@ -134,7 +140,8 @@ def _loop(dset, start, goal, settings, learned, keep):
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 sizes = ", ".join(f"{size:.3g}" for size in learned.dset().step_sizes[:10])
                 raise Diverged(f"Distillation diverged at outer step {outer_step}: loss {loss:.3g}, norm of the meta-gradient "
-                               f"{norm:.3g}, step sizes {sizes}. The last good set is in the exception's state.best. "
+                               f"{norm:.3g}, step sizes {sizes}. "
+                               f"{'The last good set is in state.best of this exception. ' if state else ''}"
                                "Try a smaller learning_rate or a smaller initial step_size.", state)
             learned.step(gradients, norm, (1 + math.cos(math.pi * (outer_step - 1) / outer_steps)) / 2)
 
@@ -158,7 +165,7 @@ def _enough_memory(outer_step):
     try:
         yield
     except RuntimeError as cause:  # a GPU's torch.OutOfMemoryError is one; a CPU's has no class of its own
-        if not any(words in str(cause) for words in ("out of memory", "can't allocate memory")):
+        if not any(words in str(cause) for words in ("out of memory", "can't allocate memory", "not enough memory")):
             raise
         raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint' (--engine adjoint), which keeps "
                           "no graphs of past gradient steps, or lower images_per_class or batch_size (below 256).") from cause

@@ -27,7 +27,7 @@ class DistilledSet:
     Attributes:
         images: (batches, n, C, H, W), normalised, unbounded.
         labels: (batches, n) class numbers, fixed; or (batches, n, classes) distributions, learned with the images.
-        step_sizes: (batches * passes,), positive.
+        step_sizes: (batches * passes,), 0 or more.
         data: name of the data set that it stands for.
         classes: names of the classes.
         mean, std: the normalisation of the images, and of the images that the trained network is to see.
@@ -52,9 +52,9 @@ class DistilledSet:
     initial: tuple | None = None
 
     def __post_init__(self):
-        batches, n = self.images.shape[:2]
+        batches, n = self.images.shape[:2] if self.images.dim() == 5 else (0, 0)
         soft = self.labels.is_floating_point()
-        if self.images.dim() != 5 or self.labels.shape != ((batches, n, len(self.classes)) if soft else (batches, n)):
+        if batches == 0 or self.labels.shape != ((batches, n, len(self.classes)) if soft else (batches, n)):
             raise ValueError(f"Images {tuple(self.images.shape)} and labels {tuple(self.labels.shape)} do not fit: expected "
                              "(batches, n, C, H, W), and (batches, n) class numbers or (batches, n, classes) distributions.")
         if self.step_sizes.dim() != 1 or len(self.step_sizes) == 0 or len(self.step_sizes) % batches:
@@ -116,7 +116,12 @@ class DistilledSet:
         return len(self.step_sizes) // self.batches
 
     def gradient_steps(self, passes=None):
-        """(images, labels, step size) of each step of a training, in order; by default of all passes."""
+        """(images, labels, step size) of each step of a training, in order; by default of all passes.
+
+        Raises ValueError for passes that the set does not have.
+        """
+        if passes is not None and not 0 <= passes <= self.passes:
+            raise ValueError(f"passes={passes}: the set has step sizes for 0..{self.passes}.")
         steps = self.batches * (self.passes if passes is None else passes)
         for t, step_size in enumerate(self.step_sizes[:steps]):
             yield self.images[t % self.batches], self.labels[t % self.batches], step_size
@@ -125,6 +130,11 @@ class DistilledSet:
         """All its numbers by name: `images`, `labels`, `step_sizes` and, where there is one, `momentum`."""
         names = ("images", "labels", "step_sizes", "momentum")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def to(self, device):
+        """The same set on another device."""
+        moved = {name: tensor.to(device) for name, tensor in self.tensors().items()}
+        return replace(self, **moved)
 
     def examples(self):
         """Images (batches * n, C, H, W) and labels without order and step sizes, as protocol B wants them."""
@@ -147,14 +157,15 @@ class DistilledSet:
         A set for a fixed start begins at the weights it was learned for: those it carries, else the network's own.
 
         Raises ValueError if the network cannot be unrolled through (BatchNorm, active dropout), or if the set was
-        learned for one fixed network and this one has other layers or, where the set carries none, other weights.
+        learned for one fixed network and this one has other layers or, where the set carries none, other weights, or for
+        passes that the set does not have.
         """
         trained = copy.deepcopy(check(network))
         weights = unroll.weights_of(trained)
         if self.start is not None and self.start["kind"] == "fixed":
             weights = self._fixed_weights(trained, weights, own_weights)
-        steps = ([tensor.to(weights[0].device) for tensor in step] for step in self.gradient_steps(passes))
-        weights = unroll.train(unroll.loss_of(trained), weights, steps, self.momentum, create_graph=False)
+        here = self.to(weights[0].device)
+        weights = unroll.train(unroll.loss_of(trained), weights, here.gradient_steps(passes), here.momentum, create_graph=False)
         return unroll.with_weights(trained, weights)
 
     def normalise(self, images):
@@ -166,7 +177,8 @@ class DistilledSet:
 
         Raises ValueError with both normalisations.
         """
-        if any(abs(a - b) > 1e-4 for a, b in zip((*split.mean, *split.std), (*self.mean, *self.std), strict=True)):
+        theirs, own = (*split.mean, *split.std), (*self.mean, *self.std)
+        if len(theirs) != len(own) or any(abs(a - b) > 1e-4 for a, b in zip(theirs, own)):
             raise ValueError(f"The {split.name} images were normalised with mean {split.mean} and std {split.std}, the "
                              f"distilled set with mean {self.mean} and std {self.std}. Load the data with the set's "
                              "normalisation: from_arrays(..., mean=dset.mean, std=dset.std).")
@@ -177,8 +189,15 @@ class DistilledSet:
         Args:
             path: usually ending in .safetensors.
             initial: the weights of a fixed start to store with it; by default those that the set carries, if any.
+
+        Raises ValueError for weights that are not those which the set was learned for, OSError if it cannot be written.
         """
-        initial, tensors = self.initial if initial is None else tuple(initial), self.tensors()
+        if initial is not None:
+            initial = tuple(initial)
+            if self.start is None or self.start["kind"] != "fixed" or fingerprint(*initial) != self.start["fingerprint"]:
+                raise ValueError("These are not the first weights that this set was learned for: save it without `initial`, "
+                                 "or with start.network.parameters() of the FixedStart that it was learned with.")
+        initial, tensors = self.initial if initial is None else initial, self.tensors()
         for name, weight in zip(self.start["shapes"] if initial else (), initial or (), strict=True):
             tensors[f"initial.{name}"] = weight
         order = f"step t uses batch t mod {self.batches} and step_sizes[t]"

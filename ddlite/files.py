@@ -69,7 +69,8 @@ def load_tensors(path):
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            # Copies: what is mapped from the file keeps it open, and Windows would not let it be replaced.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     except (SafetensorError, ValueError, OSError) as cause:
         raise ValueError(f"{path} is truncated or no safetensors file ({cause}): copy or compute it again.") from cause
     if "ddlite" not in header:

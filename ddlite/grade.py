@@ -67,7 +67,11 @@ def grade(folder, source=SOURCE, seed=0, minutes=5.0, gib=3.0, jobs=None):
         waiting = {pool.submit(one, path, assignment, notebook.name, course, seed, minutes, gib): path for path in submissions}
         try:
             for done in as_completed(waiting):
-                earned, seconds, note, feedback = done.result()
+                try:
+                    earned, seconds, note, feedback = done.result()
+                except Exception as cause:  # whatever one submission brings about stops no other
+                    note = f"It could not be graded: {cause or type(cause).__name__}"
+                    earned, seconds, feedback = {}, 0.0, apology(waiting[done], note)
                 points = {cell: earned.get(cell, 0) for cell in worth}
                 row = {"student": waiting[done].stem, "points": points, "total": sum(each or 0 for each in points.values()),
                        "of": sum(most for cell, most in worth.items() if points[cell] is not None), "seconds": seconds,
@@ -143,9 +147,14 @@ def one(path, assignment, name, course, seed, minutes, gib):
         else:
             if not read_cells(path):
                 note = "This is no notebook of the assignment: the file is damaged, or another one."
-            page = "<!doctype html><meta charset=utf-8><title>{}</title><p>{}"
-            feedback = page.format(html.escape(path.stem), html.escape(note)).encode()
+            feedback = apology(path, note)
     return points, round(time.monotonic() - began, 1), note, feedback
+
+
+def apology(path, note):
+    """The feedback page of a submission that could not be graded."""
+    page = "<!doctype html><meta charset=utf-8><title>{}</title><p>{}"
+    return page.format(html.escape(path.stem), html.escape(note)).encode()
 
 
 def limited(command, folder, environment, until, gib):

@@ -15,6 +15,7 @@ PROGRAMS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty",
             "pty.spawn", "socket.connect", "socket.getaddrinfo"}
 CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.link", "os.symlink", "shutil.move",
            "shutil.rmtree"}
+TWO_PLACES = {"os.rename", "os.link", "os.symlink", "shutil.move"}  # from, to
 READS = {"open", "os.listdir", "os.scandir"}
 
 
@@ -61,12 +62,13 @@ def guard(shell, scratch, hidden, given=()):
             raise PermissionError("While it is graded, a notebook may not start, or talk to, other programs.")
         if event not in CHANGES | READS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
-        path = os.path.realpath(os.fsdecode(arguments[0]))
         changes = event in CHANGES or (event == "open" and arguments[2] & WRITING)
-        if changes and not inside(path, scratch) and path != os.devnull:
-            raise PermissionError(f"While it is graded, a notebook may not write or remove files: {os.path.basename(path)}")
-        if any(inside(path, folder) for folder in hidden) or path.endswith((".ipynb", ".db")):
-            raise PermissionError(f"While it is graded, a notebook may not read this file: {os.path.basename(path)}")
+        for place in arguments[: 2 if event in TWO_PLACES else 1]:
+            path = os.path.realpath(os.fsdecode(place))
+            if changes and not inside(path, scratch) and path != os.devnull:
+                raise PermissionError(f"While it is graded, a notebook may not write or remove files: {os.path.basename(path)}")
+            if any(inside(path, folder) for folder in hidden) or path.endswith((".ipynb", ".db")):
+                raise PermissionError(f"While it is graded, a notebook may not read this file: {os.path.basename(path)}")
 
     shell.events.register("pre_run_cell", put_back)
     shell.events.register("post_run_cell", keep)

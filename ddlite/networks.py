@@ -280,12 +280,12 @@ def initialise(network, seed, law="xavier-normal"):
 def check(network):
     """Refuse a network that gradient descent cannot be unrolled through.
 
-    Raises ValueError for BatchNorm (its running statistics are changed behind the gradient's back),
+    Raises ValueError for BatchNorm and all that keeps running statistics (they are changed behind the gradient's back),
     for active dropout (its noise changes between two calls), and for a network without weights.
     Returns the network.
     """
     for name, module in network.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if getattr(module, "track_running_stats", False):
             raise ValueError(f"Layer {name!r} is a {type(module).__name__}: its running statistics are no part of "
                              "the gradient. Use nn.GroupNorm, or no norm.")
         if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0:

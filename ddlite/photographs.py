@@ -23,7 +23,9 @@ def voc2007(root, size, download):
     parts = []
     for part in ("trainval", "test"):
         crops, names = [], []
-        for picture, about in tqdm(VOCDetection(root, "2007", part, download=download), desc=f"voc2007 {part}", delay=2):
+        # torchvision would unpack the archives again each time
+        absent = download and not (Path(root) / "VOCdevkit/VOC2007/ImageSets/Main" / f"{part}.txt").is_file()
+        for picture, about in tqdm(VOCDetection(root, "2007", part, download=absent), desc=f"voc2007 {part}", delay=2):
             for thing in about["annotation"]["object"]:
                 box = [int(float(thing["bndbox"][edge])) for edge in ("xmin", "ymin", "xmax", "ymax")]
                 crops.append(_square(picture.crop((box[0] - 1, box[1] - 1, box[2], box[3])), size))  # VOC counts from 1

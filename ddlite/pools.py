@@ -54,7 +54,7 @@ class PoolStart:
         indices = [k % self.size if role == "training" else k for k in range(first, first + number)]
         for index in indices:
             network_seed(role, self.fresh.seed, index)  # raises
-        return _Pretrained(self, role, indices)
+        return _Pretrained(self, [(role, index) for index in indices])
 
     def fill(self, **numbers):
         """Pre-train what is missing, with a progress bar: the training pool, and as many of other roles as are asked for.
@@ -101,14 +101,15 @@ class PoolStart:
 
 
 class _Pretrained(Sequence):
-    def __init__(self, pool, role, indices):
-        self.pool, self.places = pool, [(role, index) for index in indices]
+    def __init__(self, pool, places):
+        self.pool, self.places = pool, places  # (role, number) of each
 
     def __len__(self):
         return len(self.places)
 
     def __getitem__(self, which):
-        return self.pool.network(*self.places[which])
+        places = self.places[which]
+        return _Pretrained(self.pool, places) if isinstance(which, slice) else self.pool.network(*places)
 
 
 def pretrain(network, data, seed=0, *, epochs=40, learning_rate=2e-4, halve_every=20, batch_size=1024):

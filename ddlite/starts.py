@@ -83,7 +83,7 @@ class _Draws(Sequence):
         return len(self.seeds)
 
     def __getitem__(self, index):
-        return self.start.build(self.seeds[index])
+        return _Draws(self.start, self.seeds[index]) if isinstance(index, slice) else self.start.build(self.seeds[index])
 
 
 def network_seed(role, seed, index):

@@ -94,6 +94,11 @@ def test_other_networks_versions_and_damage_are_refused(tmp_path):
     other = dd.RandomStart(dd.MLP, goal.data, law="orthogonal")
     with pytest.raises(ValueError, match="another distillation .*start"):
         next(dd.distill(dset, other, goal, 12, networks=2, validate_every=3, validation_networks=1, checkpoint=path))
+    shifted = made_up(mean=(0.1,), std=(1.0,))  # the same pixels, normalised otherwise
+    _, start, _ = problem()
+    with pytest.raises(ValueError, match="another distillation .*normalisation"):
+        next(dd.distill(dd.DistilledSet.noise(shifted), start, dd.Fit(shifted), 12, networks=2, validate_every=3,
+                        validation_networks=1, checkpoint=path))
     tensors, about = load_tensors(path)
     save_tensors(tmp_path / "new.safetensors", tensors, {**about, "checkpoint": 99})
     with pytest.raises(ValueError, match="version 99, known: 1.*remove it"):

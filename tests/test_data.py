@@ -1,6 +1,7 @@
 """Data sets: what they hold, how they are cut, and what is refused."""
 
 import errno
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,6 +54,15 @@ def test_tensors_of_your_own():
     data = made_up((3, 16, 16), classes=4, n=80)
     assert data.shape == (3, 16, 16) and data.classes == ("0", "1", "2", "3") and data.train.images.dtype == torch.float32
     assert made_up(classes=3, n=60, size=20).shape == (1, 20, 20)
+
+
+def test_normalisation_of_your_own():
+    mine = made_up(mean=torch.tensor([0.5]), std=np.array([0.2], dtype=np.float32))
+    assert mine.mean == (0.5,) and json.dumps([mine.mean, mine.std])  # plain numbers: they are written to files
+    with pytest.raises(ValueError, match="one number for each of 1 channel"):
+        made_up(mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    with pytest.raises(ValueError, match="finite"):
+        made_up(mean=(float("nan"),), std=(0.2,))
 
 
 def test_fingerprint_sees_one_pixel():

@@ -226,12 +226,22 @@ def test_command_line_for_random_starts(tmp_path, capsys):
     main(["distill", *size, "--momentum", "0.3", "--learn-labels", "--engine", "adjoint", "--output", str(tmp_path / "same")])
     one, other = (dd.DistilledSet.load(tmp_path / f"{name}.safetensors") for name in ("out", "same"))
     torch.testing.assert_close(one.images, other.images, atol=1e-4, rtol=0)
+    main(["distill", *size[:-1], "4", "--momentum", "0.3", "--learn-labels", "--output", str(tmp_path / "out")])
+    about = json.loads((tmp_path / "out.json").read_text())
+    assert about["networks"] == 4  # what was reported on three networks is not passed off as four
     capsys.readouterr()
-    main(["evaluate", str(tmp_path / "out.safetensors"), "--held-out", "3"])
+    main(["evaluate", str(tmp_path / "out.safetensors"), "--held-out", "4"])
     assert f"{about['test']:.1f} ± {about['std']:.1f} %" in capsys.readouterr().out
     main(["baselines", *size, "--epochs", "2", "--output", str(tmp_path / "base")])
     rows = json.loads((tmp_path / "base.json").read_text())["rows"]
     assert len(rows) == 7 and len(rows["k-means"]["scores"]) == 3 and "class means" in capsys.readouterr().out
+
+
+def test_the_command_line_keeps_the_last_good_set(tmp_path):
+    with pytest.raises(SystemExit, match="diverged at outer step.*It was written to .*out-seed0.safetensors"):
+        main(["distill", "--outer-steps", "50", "--learning-rate", "1e6", "--output", str(tmp_path / "out")])
+    kept = dd.DistilledSet.load(tmp_path / "out-seed0.safetensors")
+    assert torch.isfinite(kept.images).all() and kept.initial is not None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")

@@ -74,6 +74,9 @@ def test_training_leaves_the_network_alone(learned):
     assert not torch.equal(next(trained.parameters()), before[0])
     untouched = dset.train(network, passes=0)
     assert all(torch.equal(a, b) for a, b in zip(untouched.parameters(), before, strict=True))
+    for passes in (-1, dset.passes + 1):
+        with pytest.raises(ValueError, match=f"passes={passes}"):
+            dset.train(network, passes)
 
 
 def test_wrong_networks_are_refused(learned, tmp_path):
@@ -85,13 +88,17 @@ def test_wrong_networks_are_refused(learned, tmp_path):
         dset.train(stranger)
     with pytest.warns(UserWarning, match="little more than guessing"):
         dset.train(stranger, own_weights=True)
+    with pytest.raises(ValueError, match="not the first weights"):  # they would be trained from without a word
+        dset.save(tmp_path / "set.safetensors", initial=stranger.parameters())
+    assert not (tmp_path / "set.safetensors").exists()
     save(dset, tmp_path / "set.safetensors", start)
     carried = dd.DistilledSet.load(tmp_path / "set.safetensors").train(stranger)  # carries its own first weights
     [network] = start.networks()
     assert dd.accuracy(carried, data.test) == dd.accuracy(dset.train(network), data.test)
 
 
-@pytest.mark.parametrize("layer, words", [(nn.BatchNorm2d(3), "GroupNorm"), (nn.Dropout(0.5), "eval")])
+@pytest.mark.parametrize("layer, words", [(nn.BatchNorm2d(3), "GroupNorm"), (nn.Dropout(0.5), "eval"),
+                                          (nn.InstanceNorm2d(3, track_running_stats=True), "GroupNorm")])
 def test_layers_that_cannot_be_unrolled(layer, words):
     network = nn.Sequential(nn.Conv2d(1, 3, 3), layer, nn.Flatten(), nn.Linear(3 * 26 * 26, 10))
     with pytest.raises(ValueError, match=words):

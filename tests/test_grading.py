@@ -70,11 +70,12 @@ def test_misbehaving_submissions(tiny):
     hand_in("reader", f"import glob\nprint(open({str(folder / 'handed-in' / 'ada.ipynb')!r}).read())\n{add}")
     hand_in("writer", f"{add}\nopen({str(folder / 'written.txt')!r}, 'w').write('I was here')")
     (folder / "handed-in" / "zero.ipynb").write_text("{ this is no notebook", encoding="utf-8")
+    (folder / "handed-in" / "nowhere.ipynb").symlink_to(folder / "not-there.ipynb")
     rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=2, gib=2)}
     assert rows["ada"]["points"] == {"T-sum-test": 2, "T-product-test": 3} and not rows["ada"]["note"]
     for name in ("by-hand", "bully", "checker", "loop", "reader", "writer"):
         assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3}, rows[name]
-    for name, words in {"exit": "exit()", "glutton": "2 GiB", "zero": "no notebook"}.items():
+    for name, words in {"exit": "exit()", "glutton": "2 GiB", "nowhere": "could not be graded", "zero": "no notebook"}.items():
         assert rows[name]["total"] == 0 and words in rows[name]["note"], rows[name]
     assert not (folder / "written.txt").exists()
     table = list(csv.DictReader((folder / "handed-in" / "grades.csv").open(encoding="utf-8", newline="")))
@@ -153,8 +154,11 @@ def test_the_guard_does_not_hinder(tmp_path):
             f"guard(Shell, {str(tmp_path)!r}, [{str(tmp_path.parent / 'elsewhere')!r}])\n"
             "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.savefig(open('figure.png', 'wb'))\n"
             "w = torch.nn.Parameter(torch.ones(2))\nadam = torch.optim.Adam([w]); w.grad = w.data; adam.step()\n"
-            "from sklearn.cluster import KMeans\nKMeans(2).fit(torch.randn(9, 2).numpy())\nprint('all done')")
+            "from sklearn.cluster import KMeans\nKMeans(2).fit(torch.randn(9, 2).numpy())\nprint('all done')\n"
+            "import os; os.replace('figure.png', 'moved.png')\n"
+            f"os.replace('moved.png', {str(tmp_path.parent / 'grades.csv')!r})")
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
                             env={**os.environ, "TMPDIR": str(tmp_path), "MPLCONFIGDIR": str(tmp_path)})
     assert result.stdout.strip() == "all done", result.stderr
-    assert (tmp_path / "figure.png").stat().st_size > 1000
+    assert "may not write or remove files: grades.csv" in result.stderr  # moved within its folder, but not out of it
+    assert (tmp_path / "moved.png").stat().st_size > 1000

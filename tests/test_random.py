@@ -48,6 +48,7 @@ def test_networks_of_all_roles_differ_and_come_again(tiny):
     drawn = [weights(network) for role in ROLES for network in start.networks(role, 3)]
     drawn += [weights(network) for network in dd.RandomStart(OwnNet, tiny, law="pytorch", seed=1).networks("training", 3)]
     assert len(torch.stack(drawn).unique(dim=0)) == 12
+    assert torch.equal(weights(start.networks("training", 3)[1:][0]), drawn[1])
     again = start.networks("validation", 2, first=1)
     assert len(again) == 2 and torch.equal(weights(again[0]), drawn[4]) and torch.equal(weights(again[1]), drawn[5])
 
@@ -210,6 +211,18 @@ def test_one_call_gives_the_row(tiny):
     assert all(len(rows[name].final) == 3 for name in list(rows)[:4]) and len(rows["k-NN, k-means"].final) == 2
     assert rows["k-NN, random real"].mean > 90 and "2 draws" in str(rows["k-NN, random real"])
     assert all(0 <= score <= 100 for row in rows.values() for score in row.final)
+
+
+def test_rows_for_one_network_and_for_an_attack(tiny):
+    """A fixed start has one network for every draw; an attack's measures are those of all networks."""
+    start, size = dd.FixedStart(dd.initialise(dd.MLP(tiny.shape, 3), 0)), {"batches": 2, "candidates": 2, "epochs": 1}
+    rows = dict(dd.baselines.table(dd.Fit(tiny), start, draws=3, networks=3, fully_trained=1, **size))
+    real = rows["random real"]
+    assert len(real.final) == 3 and "3 draws" in str(real)
+    assert sum(real.per_class.values()) / 3 == pytest.approx(real.mean)  # the classes are equally frequent
+    start = dd.RandomStart(dd.MLP, tiny)
+    rows = dict(dd.baselines.table(dd.Attack(tiny, 0, 1), start, draws=2, networks=4, fully_trained=1, **size))
+    assert all(len(each) == 4 for each in rows["random real"].measures.values())
 
 
 def test_from_scratch_is_ordinary_training(tiny):
