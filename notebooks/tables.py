@@ -12,7 +12,8 @@ QUOTED = {("mnist", "fixed", 10): "93.8", ("mnist", "random", 100): "79.5 ± 8.1
 BEST_QUOTED = {("mnist", "fixed", 10): "96.13 (learned labels)"}
 QUOTED_ADAPTATION = {("usps", "mnist"): "67.5 ± 3.9 before, 92.7 ± 1.4 after",
                      ("mnist", "usps"): "90.4 ± 3.0 before, 95.4 ± 1.8 after (another version of USPS)"}
-NAMES = {"mnist": "MNIST", "usps": "USPS", "digits": "digits"}
+NAMES = {"mnist": "MNIST", "usps": "USPS", "digits": "digits",
+         "svhn.npz": "SVHN (1,083 of its images)"}
 
 
 def manifests():
