@@ -179,14 +179,14 @@ def compare_baselines(options):
     """All baselines, each with its own best step size and 1, 3 or 5 passes, on the held-out networks, with a manifest."""
     settings, data, identity = prepare(options)
     start, rows = starts(settings, data, 0, options.held_out), {}
+    about = {"command": command(), **identity, "commit": commit(), "machine": machine(options.device)}
     with tqdm(total=7, desc="baselines", disable=None) as bar:
         for name, report in dd.baselines.table(settings.goal(data), start, round(settings.images_per_class), settings.batches,
                                                networks=options.held_out, epochs=options.epochs):
             rows[name] = {**report.to_dict(), "text": str(report)}
+            write_json(options.output.with_name(f"{options.output.name}.json"), {**about, "rows": rows})  # each may take long
             bar.update()
             print(f"{name:20}{report}")
-    write_json(options.output.with_name(f"{options.output.name}.json"), {
-        "command": command(), **identity, "commit": commit(), "machine": machine(options.device), "rows": rows})
 
 
 def evaluate(options):
