@@ -61,19 +61,22 @@ def test_misbehaving_submissions(tiny):
     hand_in("ada", "def add(a, b):\n    return b + a")
     hand_in("by-hand", "for _ in range(20_000): print('la' * 500)  # and it shouts\n"
                        "def add(a, b):\n    return 5  # the visible check's answer, written in")
-    hand_in("bully", f"{add}\nimport os, signal\nos.kill(os.getppid(), signal.SIGKILL)")
+    hand_in("bully", f"{add}\nimport os, signal\n"
+                     "deeds = [lambda: os.kill(os.getppid(), signal.SIGKILL),\n"
+                     f"         lambda: open({str(folder / 'handed-in' / 'ada.ipynb')!r}).read(),\n"
+                     f"         lambda: open({str(folder / 'written.txt')!r}, 'w').write('I was here')]\n"
+                     "for deed in deeds:\n    try:\n        print('succ' + 'eeded', deed())\n"
+                     "    except PermissionError as refused:\n        print(refused)")
     hand_in("checker", f"{add}\nimport ddlite.course\nddlite.course.check = lambda *_, **__: None\ncheck = print\n"
                        "slow_add = add  # the specification too")
     hand_in("exit", "import os\nos._exit(0)")
     hand_in("glutton", "held = bytearray(3 * 2**30)\nfor k in range(0, len(held), 4096): held[k] = 1")
     hand_in("loop", "while True: pass")
-    hand_in("reader", f"import glob\nprint(open({str(folder / 'handed-in' / 'ada.ipynb')!r}).read())\n{add}")
-    hand_in("writer", f"{add}\nopen({str(folder / 'written.txt')!r}, 'w').write('I was here')")
     (folder / "handed-in" / "zero.ipynb").write_text("{ this is no notebook", encoding="utf-8")
     (folder / "handed-in" / "nowhere.ipynb").symlink_to(folder / "not-there.ipynb")
-    rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=2, gib=2)}
+    rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=1.5, gib=2)}
     assert rows["ada"]["points"] == {"T-sum-test": 2, "T-product-test": 3} and not rows["ada"]["note"]
-    for name in ("by-hand", "bully", "checker", "loop", "reader", "writer"):
+    for name in ("by-hand", "bully", "checker", "loop"):
         assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3}, rows[name]
     for name, words in {"exit": "exit()", "glutton": "2 GiB", "nowhere": "could not be graded", "zero": "no notebook"}.items():
         assert rows[name]["total"] == 0 and words in rows[name]["note"], rows[name]
@@ -81,7 +84,8 @@ def test_misbehaving_submissions(tiny):
     table = list(csv.DictReader((folder / "handed-in" / "grades.csv").open(encoding="utf-8", newline="")))
     assert [row["student"] for row in table] == sorted(rows) and table[0]["total"] == "5"
     pages = {path.stem: path.read_text(encoding="utf-8") for path in (folder / "handed-in" / "feedback").iterdir()}
-    assert set(pages) == set(rows) and "You subtract." in pages["checker"] and "may not read this file" in pages["reader"]
+    assert set(pages) == set(rows) and "You subtract." in pages["checker"] and "succeeded" not in pages["bully"]
+    assert all(f"may not {deed}" in pages["bully"] for deed in ("start, or talk to", "read this file", "write or remove"))
 
 
 def test_nothing_to_grade(tmp_path, capsys):
