@@ -223,4 +223,7 @@ def test_shipped_sets_reach_what_their_manifests_say(real_root, tmp_path):
                 start = dd.PoolStart(dd.LeNet, source, seed=about["seed"], folder=tmp_path, **dset.start["schedule"])
             goal = dd.goals.named(dset.goal, data)
             report = dd.evaluate(dset, start.networks("held-out", number), goal, data.test, [dset.passes])
-            assert report.final == pytest.approx(about["scores"][:number], abs=0.5)
+            if dset.start["kind"] == "random":
+                assert report.final == pytest.approx(about["scores"][:number], abs=0.5)
+            else:  # pre-trained on another processor, the same seed ends at another network: its score is one of their kind
+                assert max(about["before"], about["min"] - about["std"]) < report.final[0] < about["max"] + about["std"]
