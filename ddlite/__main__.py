@@ -28,7 +28,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m ddlite", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True)
     learn = commands.add_parser("distill", allow_abbrev=False, help="learn a set for each seed, keep the best")
-    learn.add_argument("--seeds", type=int, nargs="+", default=[0], help="each draws networks, noise and real batches (0)")
+    learn.add_argument("--seeds", type=int, nargs="+", default=[0], help="each draws noise, real batches and, unless they come from a pool, networks (0)")
     learn.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True,
                        help="go on where an interrupted run stopped (yes)")
     learn.add_argument("--engine", choices=ENGINES,

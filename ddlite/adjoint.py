@@ -41,18 +41,18 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum
     final = [w.requires_grad_() for w in weights]
     value = goal_loss(final)
     v = torch.autograd.grad(value, final)
-    u = [torch.zeros_like(w) for w in final]  # the adjoint of the directions
+    u = None  # the adjoint of the directions, where momentum carries them on
     for t, batch in reversed(steps):  # and back
         weights, carried = kept.pop()
         gradients, weights, parts = gradients_at(weights, batch, create_graph=True)
         before, directions = (None, gradients) if carried is None else carried
         sums["step_sizes"][t] = -sum((d.detach() * a).sum() for d, a in zip(directions, v))
-        u = [b - step_sizes[t] * a for a, b in zip(v, u)]
+        u = [-step_sizes[t] * a for a in v] if u is None else [b - step_sizes[t] * a for a, b in zip(v, u)]
         if before is not None:
             sums["momentum"] += sum((d * b).sum() for d, b in zip(before, u))
         *back, = torch.autograd.grad(gradients, [*weights, *parts], u)
         v = [a + b for a, b in zip(v, back)]
         for name, gradient in zip(examples, back[len(weights):]):
             sums[name][batch] += gradient
-        u = [0 * b if momentum is None else momentum * b for b in u]
+        u = None if momentum is None else [momentum * b for b in u]
     return value.detach(), sums

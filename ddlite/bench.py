@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
 from multiprocessing import get_context
 
@@ -23,9 +24,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ddlite import adjoint, profiles, unroll
+from ddlite import profiles, unroll
 from ddlite.data import from_arrays, load
-from ddlite.distill import LARGE, distill
+from ddlite.distill import Learned, distill
 from ddlite.distilled import DistilledSet
 from ddlite.evaluate import evaluate
 from ddlite.goals import Fit
@@ -63,22 +64,18 @@ def outer_step(make, plain, shape, device, batches=1, passes=3, networks=1, step
     """The meta-gradient of one outer step in two ways, and, to judge the first by, its own part on the real batch alone."""
     data = noise(shape, batch, device)
     images, labels = data.train.images[:batch], data.train.labels[:batch]
-    dset = DistilledSet.noise(data, batches=batches, passes=passes, step_size=step_size)
-    weights = [unroll.weights_of(network.to(device)) for network in RandomStart(make, data).networks("training", networks)]
-    large = batches * passes * sum(weight.numel() for weight in weights[0]) > LARGE
-
-    textbook, ours, last = plain(shape, 10).to(device), make(shape, 10).to(device), images.to(memory_format=torch.channels_last)
+    dset, start = DistilledSet.noise(data, batches=batches, passes=passes, step_size=step_size), RandomStart(make, data)
+    drawn = [network.to(device) for network in start.networks("training", networks)]
+    weights, loss = [unroll.weights_of(network) for network in drawn], unroll.loss_of(plain(shape, 10).to(device))
+    learned = Learned(replace(dset, start=start.describe()), {"learning_rate": 0.05, "step_size_rate": 0.4})
+    in_order = images.to(memory_format=torch.channels_last)  # as `distill.draw` gives them
 
     def whole(of_weights):
-        return unroll.loss_of(textbook)(of_weights, images, labels)
+        return loss(of_weights, images, labels)
 
-    def step(engine, network, goal_loss):
-        for each in weights:
-            engine(unroll.loss_of(network), goal_loss, each, dset.images, dset.labels, dset.step_sizes)
-
-    return {"plain": lambda: step(unroll.meta_gradient, textbook, whole),
-            "ddlite": lambda: step(adjoint.meta_gradient if large else unroll.meta_gradient, ours,
-                                   Fit(data).loss_of(ours, last, labels)),
+    return {"plain": lambda: [unroll.meta_gradient(loss, whole, each, dset.images, dset.labels, dset.step_sizes)
+                              for each in weights],
+            "ddlite": lambda: learned.meta_gradient(drawn, Fit(data), in_order, labels),
             "real batch": lambda: [torch.autograd.grad(whole(each), each) for each in weights]}
 
 

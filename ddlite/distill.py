@@ -104,9 +104,7 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
                          f"{goal.data.shape} of {len(goal.data.classes)}: begin with DistilledSet.noise(data, ...).")
     dset.check_split(goal.data.train)
     dset = replace(dset, goal=goal.name, start=start.describe(), initial=None).to(goal.data.train.images.device)
-    size = len(dset.step_sizes) * sum(math.prod(shape) for shape in dset.start["shapes"].values())
-    meta_gradient = ENGINES[engine or ("adjoint" if size > LARGE else "plain")]
-    learned, keep = _Learned(dset, settings, meta_gradient), None
+    learned, keep = Learned(dset, settings, engine), None
     if checkpoint is not None:
         keep = Checkpoint(checkpoint, checkpoint_every, {**settings, "start": dset.start, "data": goal.data.fingerprint,
                                                          "goal": goal.name, "set": fingerprint(*dset.tensors().values()),
@@ -186,18 +184,21 @@ def validate(dset, start, goal, number=8):
     return ranks.total(torch.tensor(sum(scores), dtype=torch.float64)).item() / len(networks)
 
 
-class _Learned:
+class Learned:
     """The free numbers behind a distilled set, and Adam for them.
 
     Free: images as they are, step sizes that stay positive, labels that sum to 1, a momentum that stays in 0..1.
     """
 
-    def __init__(self, dset, settings, meta_gradient):
-        self._dset, self._settings, self._meta_gradient = dset, settings, meta_gradient
-        rate = settings["learning_rate"]
+    def __init__(self, dset, settings, engine=None):
+        self._dset, self._settings, rate = dset, settings, settings["learning_rate"]
+        size = len(dset.step_sizes) * sum(math.prod(shape) for shape in dset.start["shapes"].values())
+        self._meta_gradient = ENGINES[engine or ("adjoint" if size > LARGE else "plain")]
         slow = rate * settings["step_size_rate"]
         self._rates = {"images": rate, "step_sizes": slow, "labels": rate, "momentum": slow}
-        free = {"images": dset.images, "step_sizes": _inverse_softplus(dset.step_sizes)}
+        # Channels last in memory, as for a real batch: the same numbers; steps of AlexCifarNet take nine tenths of the time.
+        images = dset.images.movedim(2, -1).contiguous().movedim(-1, 2)
+        free = {"images": images, "step_sizes": _inverse_softplus(dset.step_sizes)}
         if dset.labels.is_floating_point():
             free["labels"] = dset.labels.clamp(min=1e-6).log()
         if dset.momentum is not None:

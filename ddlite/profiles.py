@@ -56,7 +56,10 @@ class Settings:
         return goals.Attack(data, self.victim, self.target) if self.victim >= 0 else goals.Fit(data)
 
     def starts(self, data, seed, folder=None):
-        """Where training starts: one network ("fixed"), fresh ones ("random") or a pool, kept in a folder if one is given."""
+        """Where training starts: one network ("fixed"), fresh ones ("random") or a pool, kept in a folder if one is given.
+
+        The pool is the same for every seed, so that five seeds do not cost five pools; the known network is another each time.
+        """
         if self.start == "random":
             return starts.RandomStart(self.network, data, seed=seed)
         if self.source == "imagenet":
@@ -66,10 +69,10 @@ class Settings:
         device = data.train.images.device
         source = data if self.source == self.data else sets.load(self.source, device=device, size=data.shape[-1],
                                                                  channels=self.channels or None)
-        pool = pools.PoolStart(self.network, source, self.pool, seed=seed, folder=folder, epochs=self.pretraining_epochs,
+        pool = pools.PoolStart(self.network, source, self.pool, folder=folder, epochs=self.pretraining_epochs,
                                learning_rate=self.pretraining_rate, halve_every=self.halve_every,
                                batch_size=self.pretraining_batch)
-        return starts.FixedStart(pool.network("training", 0)) if self.known else pool
+        return starts.FixedStart(pool.network("training", seed)) if self.known else pool
 
     def outer(self):
         """The settings of the outer loop, as keywords for `distill`."""

@@ -105,7 +105,8 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum
                if tensor is not None and tensor.is_floating_point()}
     inputs.update(learned)
     images, step_sizes, labels, momentum = inputs.values()
-    gradient_steps = [(images[t % len(images)], labels[t % len(images)], step_size) for t, step_size in enumerate(step_sizes)]
+    batches = list(zip(images.unbind(), labels.unbind()))  # unbind's gradient is put together once, not at every step
+    gradient_steps = [(*batches[t % len(batches)], step_size) for t, step_size in enumerate(step_sizes)]
     value = goal_loss(train(loss, weights, gradient_steps, momentum))
     gradients = torch.autograd.grad(value, list(learned.values()), materialize_grads=True)
     return value.detach(), dict(zip(learned, gradients))

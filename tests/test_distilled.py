@@ -216,11 +216,11 @@ def test_shipped_sets_reach_what_their_manifests_say(real_root, tmp_path):
         if dset.start["kind"] == "fixed":
             assert dd.accuracy(dset.train(dd.LeNet()), data.test) == pytest.approx(about["test"], abs=0.05)
         else:  # the first of the held-out networks whose scores the manifest holds
-            start, number = dd.RandomStart(dd.LeNet, data, dset.start["law"], about["seed"]), 3
+            start, number = dd.RandomStart(dd.LeNet, data, dset.start["law"], dset.start["seed"]), 3
             if dset.start["kind"] == "pool":  # sets of the same source and schedule share that network
                 known = dset.start["source"] if dset.start["source"] != "svhn-npz" else "svhn.npz"
                 source, number = dd.load(known, root=real_root, size=28, channels=dset.images.shape[2]), 1
-                start = dd.PoolStart(dd.LeNet, source, seed=about["seed"], folder=tmp_path, **dset.start["schedule"])
+                start = dd.PoolStart(dd.LeNet, source, seed=dset.start["seed"], folder=tmp_path, **dset.start["schedule"])
             goal = dd.goals.named(dset.goal, data)
             report = dd.evaluate(dset, start.networks("held-out", number), goal, data.test, [dset.passes])
             if dset.start["kind"] == "random":
