@@ -84,9 +84,9 @@ def test_alexnet_is_torchvisions(voc):
 def test_one_image_per_class_for_a_pretrained_alexnet(voc):
     """A narrow one, with recomputation: the path that the full profile takes with ImageNet's weights."""
     data = dd.load("voc2007", root=voc, size=64, download=False)
-    weights = dd.initialise(dd.AlexNet(data.shape, 1000, width=4), 0, "kaiming-normal").state_dict()
+    weights = dd.initialise(dd.AlexNet(data.shape, 1000, width=4), 0, "orthogonal").state_dict()
     start, goal = dd.FixedStart(dd.imagenet(data.shape, len(data.classes), weights, width=4)), dd.Fit(data)
-    settings = dd.profiles.adaptation("full-voc", outer_steps=60, batch_size=12, step_size=0.05, validate_every=10)
+    settings = dd.profiles.adaptation("full-voc", outer_steps=60, batch_size=32, step_size=0.1, validate_every=10)
     noise = settings.noise(data, 0)
     assert noise.images.shape == (1, 3, 3, 64, 64) and len(noise.step_sizes) == 3
     states = list(dd.distill(noise, start, goal, engine="adjoint", average=0.5, **settings.outer()))
