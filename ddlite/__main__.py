@@ -1,8 +1,8 @@
-"""The command line: `python -m ddlite distill | baselines | evaluate | show | bench | grade`.
+"""The command line: `python -m ddlite distill | baselines | pretrain | evaluate | show | bench | grade`.
 
-`distill` and `baselines` make the results that ship, with their manifests; `evaluate` and `show` look at a set; `bench`
-measures speed; `grade` marks what students hand in. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill` and
-`evaluate` share their networks among N processes, or GPUs. (The two dashes keep torchrun's hands off --start.)
+`distill`, `baselines` and `pretrain` make the results that ship, with their manifests; `evaluate` and `show` look at a set;
+`bench` measures speed; `grade` marks what students hand in. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill`,
+`pretrain` and `evaluate` share their networks among N processes, or GPUs. (The two dashes keep torchrun's hands off --start.)
 """
 
 import argparse
@@ -37,12 +37,17 @@ def main(arguments=None):
     compare = commands.add_parser("baselines", allow_abbrev=False, help="what images do that nobody learned (Table 1's row)")
     compare.add_argument("--epochs", type=int, default=10, help="of training on all real images (10)")
     compare.set_defaults(command=compare_baselines)
-    for each in (learn, compare):
-        each.add_argument("--experiment", "--start", default="fixed", choices=dd.profiles.PROFILES,
-                          help="one network, fresh ones, or pre-trained ones to adapt or attack (fixed)")
+    fill = commands.add_parser("pretrain", allow_abbrev=False, help="fill a pool of pre-trained networks, and score them")
+    fill.set_defaults(command=pretrain)
+    for each in (learn, compare, fill):
+        each.add_argument("--experiment", "--start", default="adaptation" if each is fill else "fixed",
+                          choices=[name for name, settings in dd.profiles.PROFILES.items()
+                                   if each is not fill or settings["quick"].start == "pool"],
+                          help="one network, fresh ones, or pre-trained ones to adapt or attack (%(default)s)")
         each.add_argument("--profile", default="quick", help="settings (quick)")
         each.add_argument("--output", type=Path, required=True, help="the results: OUTPUT.json (and OUTPUT.safetensors)")
-        each.add_argument("--held-out", type=int, default=200, help="held-out networks, unless the start is fixed (200)")
+        if each is not fill:
+            each.add_argument("--held-out", type=int, default=200, help="held-out networks, unless the start is fixed (200)")
         each.add_argument("--threads", type=int, help="of PyTorch; on small batches one is often fastest")
         each.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
         for field in fields(dd.profiles.Settings):
@@ -82,14 +87,14 @@ def main(arguments=None):
     try:
         if getattr(options, "threads", None):
             torch.set_num_threads(options.threads)
-        if options.command in (distill, evaluate):
+        if options.command in (distill, pretrain, evaluate):
             with ranks.joined(options.device) as options.device:
                 with contextlib.redirect_stdout(None) if ranks.here()[0] else contextlib.nullcontext():
                     options.command(options)
         else:
             options.command(options)
     except KeyboardInterrupt:
-        sys.exit("Interrupted. " + ("Nothing is lost: the same command goes on from here." if options.command is distill
+        sys.exit("Interrupted. " + ("Nothing is lost: the same command goes on from here." if options.command in (distill, pretrain)
                                     else "What was not finished is lost."))
     except (ValueError, OSError, MemoryError, dd.Diverged) as error:
         sys.exit(f"ddlite: {error}")
@@ -125,12 +130,18 @@ def distill(options):
     path = options.output.with_name(f"{options.output.name}.safetensors")
     write_bytes(path, options.output.with_name(f"{options.output.name}-seed{best['seed']}.safetensors").read_bytes())
     columns = ("seed", "validation", "test", "std", "min", "max", "before", "class_means", "seconds")
-    per_seed = [{key: run[key] for key in columns if run.get(key) is not None} for run in runs]
+    per_seed = [{**{key: run[key] for key in columns if run.get(key) is not None}, **means_of(run)} for run in runs]
     write_json(options.output.with_name(f"{options.output.name}.json"), {
         "command": command(), **best, "chosen": "the seed with the best validation accuracy", "seeds": per_seed})
     tests = [run["test"] for run in runs]
     print(f"{len(runs)} seeds: test mean {sum(tests) / len(tests):.2f}, min {min(tests):.2f}, max {max(tests):.2f} %\n"
           f"chosen on validation: seed {best['seed']}, test {best['test']:.2f} %: {path}")
+
+
+def means_of(run):
+    """A run's other measures, {words: [mean before, mean after]}, where its goal has any."""
+    found = run["measures"] or {}
+    return {"measures": {words: torch.tensor(each).mean(0).tolist() for words, each in found.items()}} if found else {}
 
 
 def one_seed(settings, data, seed, held_out, engine, path, checkpoint):
@@ -187,6 +198,21 @@ def compare_baselines(options):
             write_json(options.output.with_name(f"{options.output.name}.json"), {**about, "rows": rows})  # each may take long
             bar.update()
             print(f"{name:20}{report}")
+
+
+def pretrain(options):
+    """Fill the training pool of a profile, and score its networks on test images of what they were trained on."""
+    settings, data, _ = prepare(options)
+    if settings.start != "pool" or settings.known:
+        raise ValueError("These settings have no pool of networks: take a profile of adaptation or attack that has one.")
+    start = settings.starts(data, 0, folder=dd.data.data_root() / "pools").fill()
+    if ranks.here()[0] == 0:
+        scores = [dd.accuracy(network, start.source.test) for network in start.networks("training", start.size)]
+        write_json(options.output.with_name(f"{options.output.name}.json"), {
+            "command": command(), "pool": start.describe(), "test": sum(scores) / len(scores), "scores": scores,
+            "commit": commit(), "machine": machine(options.device)})
+        print(f"{start.size} networks, test accuracy on {start.source.name}: mean {sum(scores) / len(scores):.2f}, "
+              f"min {min(scores):.2f}, max {max(scores):.2f} %\n{start.folder}")
 
 
 def evaluate(options):
@@ -282,7 +308,7 @@ def prepare(options):
     settings = dd.profiles.of(options.experiment, options.profile, **changes)
     data = settings.load(options.device)
     configuration = {**asdict(settings), "network": settings.network.__name__}
-    several = {} if settings.start == "fixed" or settings.known else {"held_out": options.held_out}
+    several = {} if settings.start == "fixed" or settings.known else {"held_out": getattr(options, "held_out", None)}
     return settings, data, {"configuration": configuration, "data_fingerprint": data.fingerprint, **several}
 
 

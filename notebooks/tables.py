@@ -16,15 +16,21 @@ NAMES = {"mnist": "MNIST", "usps": "USPS", "digits": "digits",
          "svhn.npz": "SVHN (1,083 of its images)"}
 
 
-def manifests():
-    """{name: manifest} of all that ships, distilled sets and baselines."""
-    return {name: dd.manifest(name) for name in dd.manifests()}
+def manifests(part=""):
+    """{name: manifest} of all that ships, or of the distilled sets ("seeds"), the baselines ("rows") or the pools ("pool")."""
+    found = {name: dd.manifest(name) for name in dd.manifests()}
+    return {name: about for name, about in found.items() if not part or part in about}
 
 
 def setting(about):
     """What results must have in common to stand side by side: (start, data, network, source of pre-training)."""
     wanted = about["configuration"]
     return wanted.get("start", "fixed"), wanted["data"], wanted["network"], wanted.get("source", "")
+
+
+def of_seeds(tests):
+    """How many seeds, and what they reached."""
+    return f"{len(tests)}: {mean(tests):.1f} ({min(tests):.1f} to {max(tests):.1f})"
 
 
 def images_of(wanted):
@@ -36,8 +42,8 @@ def sets(start):
     """Every distilled set that ships for a start, "fixed" or "random": accuracy, spread, seeds, beside the quoted figures."""
     lines = ["| set | data, network | images | gradient steps | outer steps | options | test accuracy, % "
              "| seeds: mean (min to max) | paper, quoted | best known, quoted |", "|" + "---|" * 10]
-    for name, about in manifests().items():
-        if "rows" in about or setting(about)[0] != start:
+    for name, about in manifests("seeds").items():
+        if setting(about)[0] != start:
             continue
         wanted, tests = about["configuration"], [run["test"] for run in about["seeds"]]
         images = images_of(wanted)
@@ -47,7 +53,7 @@ def sets(start):
         key = (wanted["data"], start, images)
         lines.append(f"| `{name}` | {NAMES[wanted['data']]}, {wanted['network']} | {images} | {about['gradient_steps']} "
                      f"| {wanted['outer_steps']:,} | {', '.join(options) or 'plain'} | **{about['test']:.1f}**{spread} "
-                     f"| {len(tests)}: {mean(tests):.1f} ({min(tests):.1f} to {max(tests):.1f}) "
+                     f"| {of_seeds(tests)} "
                      f"| {QUOTED.get(key, '–')} | {BEST_QUOTED.get(key, '–')} |")
     return "\n".join(lines)
 
@@ -55,10 +61,10 @@ def sets(start):
 def adaptation():
     """Every set that ships for pre-trained networks of one domain that are to learn another."""
     lines = ["| set | source to target, network | whose weights are | pre-training | images | gradient steps | outer steps "
-             "| options | before, % | after, % | over | paper, quoted |", "|" + "---|" * 12]
-    for name, about in manifests().items():
-        wanted = about["configuration"]
-        if "rows" in about or setting(about)[0] != "pool" or wanted["victim"] >= 0:
+             "| options | before, % | after, % | over | seeds: mean (min to max) | paper, quoted |", "|" + "---|" * 13]
+    for name, about in manifests("seeds").items():
+        wanted, tests = about["configuration"], [run["test"] for run in about["seeds"]]
+        if setting(about)[0] != "pool" or wanted["victim"] >= 0:
             continue
         weights = "known" if wanted["known"] else f"unknown; pool of {wanted['pool']}"
         options = "learned labels, momentum" if wanted["learn_labels"] else "plain"
@@ -69,37 +75,50 @@ def adaptation():
                      f"| {wanted['pretraining_epochs']} epochs at {wanted['pretraining_rate']} "
                      f"| {round(wanted['images_per_class'] * 10) * wanted['batches']} | {about['gradient_steps']} "
                      f"| {wanted['outer_steps']:,} | {options} | {about['before']:.1f} | **{about['test']:.1f}**{spread} "
-                     f"| {over} | {quoted} |")
+                     f"| {over} | {of_seeds(tests)} | {quoted} |")
     return "\n".join(lines)
 
 
 def attacks():
     """Every set that ships for the one-step attack: the three measures before and after, mean over held-out networks."""
     lines = ["| set | data, network | images | victim, target | measured on test images | before, % | after one step, % "
-             "| over |", "|" + "---|" * 8]
-    for name, about in manifests().items():
+             "| over | seeds: mean (min to max) |", "|" + "---|" * 9]
+    for name, about in manifests("seeds").items():
         wanted = about["configuration"]
         for words, each in (about.get("measures") or {}).items():
             first, last = ([one[k] for one in each] for k in (0, -1))
+            seeds = [run["measures"][words][-1] for run in about["seeds"]]
             lines.append(f"| `{name}` | {NAMES[wanted['data']]}, {wanted['network']} "
                          f"| {round(wanted['images_per_class'] * 10)} | {wanted['victim']}, {wanted['target']} | {words} "
                          f"| {mean(first):.1f} ± {stdev(first):.1f} | **{mean(last):.1f}** ± {stdev(last):.1f} "
-                         f"| {about['networks']} held-out networks |")
+                         f"| {about['networks']} held-out networks | {of_seeds(seeds)} |")
+    return "\n".join(lines)
+
+
+def pools():
+    """How well pools know what they were pre-trained on: the paper's schedule, and the shorter ones of the laptop profile."""
+    lines = ["| trained on, network | epochs | learning rate, halved every | batch | test accuracy, %: mean (each) |",
+             "|" + "---|" * 5]
+    for about in manifests("pool").values():
+        pool, scores = about["pool"], ", ".join(f"{score:.1f}" for score in about["scores"])
+        how = pool["schedule"]
+        lines.append(f"| {NAMES[pool['source']]}, {pool['network']} | {how['epochs']} | {how['learning_rate']:g}, "
+                     f"{how['halve_every']} epochs | {how['batch_size']} | {about['test']:.2f} ({scores}) |")
     return "\n".join(lines)
 
 
 def baselines():
     """The baselines on held-out networks of a random start (the paper's Table 1 has the same rows), and ours beside them."""
     lines = ["| data, network | images | what they are | test accuracy, % | gradient steps | over |", "|" + "---|" * 6]
-    for about in (about for about in manifests().values() if "rows" in about):
+    for about in manifests("rows").values():
         wanted = about["configuration"]
         source = f"{NAMES[wanted['source']]} to " if wanted.get("source") else ""
         where = f"{source}{NAMES[wanted['data']]}, {wanted['network']}"
         images = images_of(wanted)
         rows = {what: (row["mean"], row["std"], row["gradient_steps"], f"{len(row['scores'])} {row['unit']}s")
                 for what, row in about["rows"].items()}
-        for name, other in manifests().items():
-            if "rows" not in other and setting(other) == setting(about) and not other.get("measures") and other["std"]:
+        for name, other in manifests("seeds").items():
+            if setting(other) == setting(about) and not other.get("measures") and other["std"]:
                 rows[f"**learned** (`{name}`)"] = (other["test"], other["std"], other["gradient_steps"],
                                                    f"{other['networks']} networks")
         for what, (accuracy, std, steps, over) in rows.items():

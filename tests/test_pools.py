@@ -186,6 +186,8 @@ def test_from_the_command_line(experiment, tmp_path, monkeypatch, capsys):
     about = cli.read_json(tmp_path / "run.json")
     assert about["configuration"]["pool"] == 2 and about["networks"] == 2 and about["before"] is not None
     assert bool(about["measures"]) == (experiment == "attack")
+    for words, each in (about["measures"] or {}).items():  # the mean over held-out networks, before and after
+        assert about["seeds"][0]["measures"][words] == pytest.approx([(a + b) / 2 for a, b in zip(*each)], abs=1e-3)
     cli.main(["evaluate", str(tmp_path / "run.safetensors"), "--held-out", "2"])
     assert f"{about['test']:.1f}" in capsys.readouterr().out.splitlines()[-4 if about["measures"] else -1]
     assert sorted((tmp_path / "data" / "pools").rglob("*.safetensors")) == made, "networks of the pool were used again"
@@ -214,3 +216,22 @@ def test_a_batch_of_several_images_of_each_class_is_laid_out_by_class(digits):
     assert torch.equal(pictures[1, 4], real.images[0, 3 * 4 + 1]) and torch.equal(pictures[5, 9], real.images[1, 29])
     shuffled = replace(real, labels=real.labels.flip(1))
     assert show.table(shuffled)[0].shape[:2] == (2, 30)
+
+
+def test_a_pool_is_filled_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DDLITE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(sys, "argv", ["ddlite"])
+    call = ["pretrain", "--pool", "2", "--pretraining-epochs", "1", "--output", str(tmp_path / "pool")]
+    cli.main(call)
+    settings = dd.profiles.adaptation("quick", pool=2, pretraining_epochs=1)
+    pool = settings.starts(settings.load(), seed=3)  # whatever the seed, it is the same pool
+    scores = [dd.accuracy(network, pool.source.test) for network in pool.networks("training", 2)]
+    about = cli.read_json(tmp_path / "pool.json")
+    assert about["scores"] == scores and about["pool"] == pool.describe() and "2 networks" in capsys.readouterr().out
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("training-*.safetensors")}
+    cli.main(call)
+    assert len(made) == 2 and all(path.stat().st_mtime_ns == at for path, at in made.items()), "all was there"
+    with pytest.raises(SystemExit):
+        cli.main([*call, "--experiment", "fixed"])
+    with pytest.raises(SystemExit, match="no pool of networks"):
+        cli.main([*call, "--known"])
