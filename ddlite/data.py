@@ -311,6 +311,8 @@ def _photographs(name, root, size, download):
     try:
         (x_train, y_train), (x_test, y_test), classes = getattr(photographs, name)(root, size, download)
     except (OSError, RuntimeError, IndexError, KeyError) as cause:
+        if hasattr(cause, "reason"):  # a URLError
+            raise _not_fetched(name, root / folder, cause) from cause
         raise ValueError(f"{name}: the files under {root / folder} cannot be read ({cause}): unpack or download them "
                          "again.") from cause
     return from_arrays(x_train, y_train, x_test, y_test, name=name, classes=classes, mean=mean, std=std)

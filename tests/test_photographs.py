@@ -1,5 +1,7 @@
 """AlexNet's way from ImageNet to VOC and CUB, at a small size, with pictures and weights made here."""
 
+from urllib.error import URLError
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,15 @@ def test_cub_keeps_its_own_split(cub):
         dd.load("cub200", root=cub, size=64)
     with pytest.raises(FileNotFoundError, match="cub200: there is no folder"):
         dd.load("cub200", root=cub / "elsewhere")
+
+
+def test_without_a_network_voc_says_so(tmp_path, monkeypatch):
+    def unreachable(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    with pytest.raises(ConnectionError, match="voc2007: there is no .*no route to host.*nothing half-written"):
+        dd.load("voc2007", root=tmp_path, size=64)
 
 
 def test_alexnet_is_torchvisions(voc):
