@@ -26,9 +26,10 @@ from ddlite.files import machine, read_json, write_bytes, write_json
 def main(arguments=None):
     """Run a command; `arguments` are those of the command line unless given. Ends with SystemExit where something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m ddlite", description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(required=True, dest="name")
     learn = commands.add_parser("distill", allow_abbrev=False, help="learn a set for each seed, keep the best")
-    learn.add_argument("--seeds", type=int, nargs="+", default=[0], help="each draws noise, real batches and, unless they come from a pool, networks (0)")
+    learn.add_argument("--seeds", type=int, nargs="+", default=[0],
+                       help="each draws noise, real batches and, unless they come from a pool, networks (0)")
     learn.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True,
                        help="go on where an interrupted run stopped (yes)")
     learn.add_argument("--engine", choices=ENGINES,
@@ -47,8 +48,9 @@ def main(arguments=None):
         each.add_argument("--profile", default="quick", help="settings (quick)")
         each.add_argument("--output", type=Path, required=True, help="the results: OUTPUT.json (and OUTPUT.safetensors)")
         if each is not fill:
-            each.add_argument("--held-out", type=int, default=200, help="held-out networks, unless the start is fixed (200)")
-        each.add_argument("--threads", type=int, help="of PyTorch; on small batches one is often fastest")
+            each.add_argument("--held-out", type=at_least_one, default=200,
+                              help="held-out networks, unless the start is fixed (200)")
+        each.add_argument("--threads", type=at_least_one, help="of PyTorch; on small batches one is often fastest")
         each.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
         for field in fields(dd.profiles.Settings):
             if field.type in (int, float, str) and field.name != "start":
@@ -58,7 +60,8 @@ def main(arguments=None):
     judge = commands.add_parser("evaluate", allow_abbrev=False, help="train networks on a set and score them")
     judge.add_argument("set", help="a .safetensors file, or the name of a set that ships")
     judge.add_argument("--data", help="on which to score, normalised alike (the set's own)")
-    judge.add_argument("--held-out", type=int, default=200, help="held-out networks, unless the start is fixed (200)")
+    judge.add_argument("--source", help="on which its networks were pre-trained, where that is a file of yours")
+    judge.add_argument("--held-out", type=at_least_one, default=200, help="held-out networks, unless the start is fixed (200)")
     judge.set_defaults(command=evaluate)
     look = commands.add_parser("show", allow_abbrev=False, help="write the picture of a set, and say what is known of it")
     look.add_argument("set", help="a .safetensors file, or the name of a set that ships")
@@ -81,9 +84,11 @@ def main(arguments=None):
     mark.add_argument("--source", type=Path, help="the assignments with their solutions (notebooks/assignments/source)")
     mark.set_defaults(command=grade)
     for each in (judge, measure):
-        each.add_argument("--threads", type=int, help="of PyTorch")
+        each.add_argument("--threads", type=at_least_one, help="of PyTorch")
         each.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:  # the command's own parser knows the options to list
+        commands.choices[options.name].error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         if getattr(options, "threads", None):
             torch.set_num_threads(options.threads)
@@ -94,12 +99,20 @@ def main(arguments=None):
         else:
             options.command(options)
     except KeyboardInterrupt:
-        sys.exit("Interrupted. " + ("Nothing is lost: the same command goes on from here." if options.command in (distill, pretrain)
-                                    else "What was not finished is lost."))
+        kept = options.command in (distill, pretrain)
+        lost = "Nothing is lost: the same command goes on from here." if kept else "What was not finished is lost."
+        sys.exit(f"Interrupted. {lost}")
     except (ValueError, OSError, MemoryError, dd.Diverged) as error:
         sys.exit(f"ddlite: {error}")
     except ModuleNotFoundError as error:
         sys.exit(f"ddlite: {error}. Pictures and grading need more packages: pip install 'ddlite[notebooks,course]'.")
+
+
+def at_least_one(text):
+    """A number from the command line."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: it must be 1 or more")
+    return int(text)
 
 
 def distill(options):
@@ -108,7 +121,7 @@ def distill(options):
     runs, first = [], ranks.here()[0] == 0  # of several processes, the first one writes
     for seed in options.seeds:
         manifest = options.output.with_name(f"{options.output.name}-seed{seed}.json")
-        done = read_json(manifest) if manifest.is_file() else {}
+        done = ranks.from_first(lambda path=manifest: read_json(path) if path.is_file() else {})
         if {key: done.get(key) for key in identity} != identity:
             checkpoint = manifest.with_name(f"{manifest.stem}-checkpoint.safetensors")
             if not options.resume and first:
@@ -132,16 +145,22 @@ def distill(options):
     columns = ("seed", "validation", "test", "std", "min", "max", "before", "class_means", "seconds")
     per_seed = [{**{key: run[key] for key in columns if run.get(key) is not None}, **means_of(run)} for run in runs]
     write_json(options.output.with_name(f"{options.output.name}.json"), {
-        "command": command(), **best, "chosen": "the seed with the best validation accuracy", "seeds": per_seed})
+        "command": command(), **best, "measures": rounded(best["measures"]),
+        "chosen": "the seed with the best validation accuracy", "seeds": per_seed})
     tests = [run["test"] for run in runs]
     print(f"{len(runs)} seeds: test mean {sum(tests) / len(tests):.2f}, min {min(tests):.2f}, max {max(tests):.2f} %\n"
           f"chosen on validation: seed {best['seed']}, test {best['test']:.2f} %: {path}")
 
 
+def rounded(measures):
+    """Measures (see `Report`) to two decimals, which is what so many images tell."""
+    return measures and {words: [[round(number, 2) for number in one] for one in each] for words, each in measures.items()}
+
+
 def means_of(run):
-    """A run's other measures, {words: [mean before, mean after]}, where its goal has any."""
-    found = run["measures"] or {}
-    return {"measures": {words: torch.tensor(each).mean(0).tolist() for words, each in found.items()}} if found else {}
+    """A run's measures, {words: [mean before, mean after]}, where its goal has any beside the accuracy."""
+    found = {words: torch.tensor(each).mean(0).tolist() for words, each in (run["measures"] or {}).items()}
+    return {"measures": found} if found else {}
 
 
 def one_seed(settings, data, seed, held_out, engine, path, checkpoint):
@@ -227,7 +246,14 @@ def evaluate(options):
     elif dset.start["kind"] == "random":
         networks = dd.RandomStart(make, data, dset.start["law"], dset.start["seed"]).networks("held-out", options.held_out)
     else:
-        source = dd.load(dset.start["source"], device=options.device, size=data.shape[-1], channels=data.shape[0])
+        try:
+            source = dd.load(options.source or dset.start["source"], device=options.device, size=data.shape[-1],
+                             channels=data.shape[0])
+        except ValueError as error:
+            raise ValueError(f"{error} Its networks were pre-trained on it: name it with --source.") from error
+        if source.fingerprint != dset.start["source_fingerprint"]:
+            raise ValueError(f"The set's networks were pre-trained on other data than {source.name} is here: name them with "
+                             "--source.")
         networks = dd.PoolStart(make, source, dset.start["size"], dset.start["law"], dset.start["seed"],
                                 dd.data.data_root() / "pools", **dset.start["schedule"]).networks("held-out", options.held_out)
     print(dd.evaluate(dset, networks, dd.goals.named(dset.goal, data), data.test, [0, dset.passes]))
@@ -313,8 +339,12 @@ def prepare(options):
 
 
 def starts(settings, data, seed, held_out):
-    """Where training starts; pools of pre-trained networks are kept under the data root, and what is missing is made first."""
-    start = settings.starts(data, seed, folder=dd.data.data_root() / "pools")
+    """Where training starts; pools of pre-trained networks are kept under the data root, and what is missing is made first.
+
+    Every seed meets the same pool, so that five seeds do not cost five of them.
+    """
+    same = settings.start == "pool" and not settings.known
+    start = settings.starts(data, 0 if same else seed, folder=dd.data.data_root() / "pools")
     return start.fill(validation=settings.validation_networks, held_out=held_out) if isinstance(start, dd.PoolStart) else start
 
 

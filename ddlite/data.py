@@ -3,6 +3,7 @@
 import os
 import tempfile
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -148,12 +149,13 @@ def load(name, root=None, device="cpu", size=None, channels=None, download=True)
         raise ValueError(f"There is no data set {name!r}. Known: {', '.join(map(repr, known))}, "
                          "or the path of your own .npz file.")
     known = KNOWN[name]
-    missing = [root / file for file in known.files if not (root / file).exists()]
+    # Not Path.exists, which raises where it may not look.
+    missing = [root / file for file in known.files if not os.path.exists(root / file)]
     if missing and not download:
         raise FileNotFoundError(f"{name}: there is no {missing[0]}. Let it be downloaded (download=True), set DDLITE_DATA "
                                 "to a folder that has it, or use 'digits', which needs no download.")
     if missing:
-        _download(name, known, root, missing[0])
+        _download(name, partial(known.open, download=True), root, missing[0])
     try:
         parts = known.open(root, download=False)
     except Exception as cause:  # whatever a damaged file makes the reader trip over
@@ -305,14 +307,14 @@ def _npz(path, root, size):
 
 def _photographs(name, root, size, download):
     mean, std, folder = photographs.PHOTOGRAPHS[name]
-    if not (root / folder).is_dir() and (name == "cub200" or not download):
-        raise FileNotFoundError(f"{name}: there is no folder {root / folder}. Unpack it there, or set DDLITE_DATA to the "
-                                "folder above it.")
+    if not os.path.isdir(root / folder):
+        if name == "cub200" or not download:
+            raise FileNotFoundError(f"{name}: there is no folder {root / folder}. Unpack it there, or set DDLITE_DATA to the "
+                                    "folder above it.")
+        _download(name, photographs.fetch_voc2007, root, f"folder {root / folder}")
     try:
-        (x_train, y_train), (x_test, y_test), classes = getattr(photographs, name)(root, size, download)
+        (x_train, y_train), (x_test, y_test), classes = getattr(photographs, name)(root, size)
     except (OSError, RuntimeError, IndexError, KeyError) as cause:
-        if hasattr(cause, "reason"):  # a URLError
-            raise _not_fetched(name, root / folder, cause) from cause
         raise ValueError(f"{name}: the files under {root / folder} cannot be read ({cause}): unpack or download them "
                          "again.") from cause
     return from_arrays(x_train, y_train, x_test, y_test, name=name, classes=classes, mean=mean, std=std)
@@ -355,7 +357,7 @@ def _as_labels(array, which):
     return array.long()
 
 
-def _download(name, known, root, missing):
+def _download(name, fetch, root, missing):
     """Fetch into a folder of its own and move what came when it is whole: an interrupted download leaves nothing."""
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -365,7 +367,7 @@ def _download(name, known, root, missing):
                                    "to a folder of yours, or use 'digits', which needs no download") from cause
     with staging as folder:
         try:
-            known.open(folder, download=True)
+            fetch(folder)
         except OSError as cause:
             if cause.errno is not None and not isinstance(cause, ConnectionError) and not hasattr(cause, "reason"):
                 raise OSError(cause.errno, f"{name}: writing under {root} failed ({cause.strerror}): make room or set "

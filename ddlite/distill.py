@@ -11,6 +11,7 @@ from ddlite.checkpoint import Checkpoint
 from ddlite.data import Data
 from ddlite.distilled import DistilledSet
 from ddlite.files import fingerprint
+from ddlite.pools import PoolStart
 
 ENGINES = {"plain": unroll.meta_gradient, "adjoint": adjoint.meta_gradient}
 LARGE = 5_000_000  # gradient steps x weights from which on the graph of a whole training is not kept (100 MB and more)
@@ -103,6 +104,7 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         raise ValueError(f"The set has images {tuple(dset.images.shape[2:])} of {len(dset.classes)} classes, the goal's data "
                          f"{goal.data.shape} of {len(goal.data.classes)}: begin with DistilledSet.noise(data, ...).")
     dset.check_split(goal.data.train)
+    _check_start(start, goal.data)
     dset = replace(dset, goal=goal.name, start=start.describe(), initial=None).to(goal.data.train.images.device)
     learned, keep = Learned(dset, settings, engine), None
     if checkpoint is not None:
@@ -113,10 +115,29 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     return _loop(dset, start, goal, settings, learned, keep)
 
 
+def _check_start(start, data):
+    """Refuse networks that do not take the data's images, give other numbers of logits, or were taught other classes."""
+    [network], image = start.networks("validation", 1), data.train.images[:1]
+    name, wanted = type(network).__name__, f"images {data.shape} of {len(data.classes)} classes"
+    try:
+        with torch.no_grad():
+            logits = network.to(image.device)(image)
+    except RuntimeError as cause:
+        raise ValueError(f"The start's {name} does not take {wanted} ({str(cause).splitlines()[0]}): build it for them, and "
+                         "pre-train it on a source of the same shape: load(..., size=, channels=).") from cause
+    if logits.shape != (1, len(data.classes)):
+        raise ValueError(f"The start's {name} gives {tuple(logits.shape)} for one image, and {wanted} need "
+                         f"(1, {len(data.classes)}).")
+    theirs = start.source.classes if isinstance(start, PoolStart) else data.classes
+    if theirs != data.classes:
+        raise ValueError(f"The pool was pre-trained on the classes {', '.join(theirs)}, the goal's data have "
+                         f"{', '.join(data.classes)}: source and target must have the same classes in the same order.")
+
+
 def _loop(dset, start, goal, settings, learned, keep):
     batches, state = torch.Generator().manual_seed(settings["seed"]), None
     outer_steps, number, among = settings["outer_steps"], settings["networks"], settings["validation_networks"]
-    found = keep and keep.read()
+    found = keep and ranks.from_first(keep.read)
     if found:
         first, best_score = found.outer_step, found.best_score
         best = replace(dset, **found.part("best")).to(dset.images.device)
@@ -126,10 +147,12 @@ def _loop(dset, start, goal, settings, learned, keep):
         if first == outer_steps:  # nothing is left to do
             yield state
     else:
-        first, best_score, best = 0, validate(dset, start, goal, among), dset
+        with _enough_memory(0):
+            first, best_score, best = 0, validate(dset, start, goal, among), dset
 
     try:
         for outer_step in range(first + 1, outer_steps + 1):
+            before = batches.get_state()
             images, labels = draw(goal.data, settings["batch_size"], batches)
             networks = start.networks("training", number, first=(outer_step - 1) * number)
             with _enough_memory(outer_step):
@@ -145,7 +168,8 @@ def _loop(dset, start, goal, settings, learned, keep):
 
             current, score = learned.dset(), None
             if outer_step % settings["validate_every"] == 0 or outer_step == outer_steps:
-                score = validate(current, start, goal, among)
+                with _enough_memory(outer_step):
+                    score = validate(current, start, goal, among)
                 if score > best_score:
                     best, best_score = current, score
             state = State(outer_step, outer_steps, loss, current, score, best, best_score)
@@ -154,6 +178,11 @@ def _loop(dset, start, goal, settings, learned, keep):
             yield state
     except GeneratorExit:  # the loop was left, between two steps
         if keep:
+            keep.write(state, learned, batches)
+        raise
+    except KeyboardInterrupt:  # in the middle of a step: keep what was there before it, if nothing has changed yet
+        if keep and state and learned.steps == state.outer_step:
+            batches.set_state(before)
             keep.write(state, learned, batches)
         raise
 

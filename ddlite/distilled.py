@@ -188,7 +188,8 @@ class DistilledSet:
 
         Args:
             path: usually ending in .safetensors.
-            initial: the weights of a fixed start to store with it; by default those that the set carries, if any.
+            initial: the weights of a fixed start to store with it; by default those that the set carries, if any. Without
+                them (a warning says so) it can only be used where the network is known.
 
         Raises ValueError for weights that are not those which the set was learned for, OSError if it cannot be written.
         """
@@ -198,6 +199,9 @@ class DistilledSet:
                 raise ValueError("These are not the first weights that this set was learned for: save it without `initial`, "
                                  "or with start.network.parameters() of the FixedStart that it was learned with.")
         initial, tensors = self.initial if initial is None else initial, self.tensors()
+        if initial is None and self.start is not None and self.start["kind"] == "fixed":
+            warnings.warn("This set belongs to one network, whose first weights are not saved with it: pass "
+                          "initial=start.network.parameters(), unless you keep them elsewhere.", stacklevel=2)
         for name, weight in zip(self.start["shapes"] if initial else (), initial or (), strict=True):
             tensors[f"initial.{name}"] = weight
         order = f"step t uses batch t mod {self.batches} and step_sizes[t]"

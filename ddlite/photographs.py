@@ -13,7 +13,15 @@ PHOTOGRAPHS = {
 }
 
 
-def voc2007(root, size, download):
+def fetch_voc2007(root):
+    """Download and unpack VOC 2007 (torchvision, 900 MB) under a folder."""
+    from torchvision.datasets import VOCDetection  # takes seconds to import
+
+    for part in ("trainval", "test"):
+        VOCDetection(root, "2007", part, download=True)
+
+
+def voc2007(root, size):
     """Each object of VOC 2007, cut out by its box (torchvision; `trainval` to learn from, `test`).
 
     Returns (images, labels) of both parts, uint8 (N, size, size, 3) and (N,), and the names of the classes.
@@ -23,9 +31,7 @@ def voc2007(root, size, download):
     parts = []
     for part in ("trainval", "test"):
         crops, names = [], []
-        # torchvision would unpack the archives again each time
-        absent = download and not (Path(root) / "VOCdevkit/VOC2007/ImageSets/Main" / f"{part}.txt").is_file()
-        for picture, about in tqdm(VOCDetection(root, "2007", part, download=absent), desc=f"voc2007 {part}", delay=2):
+        for picture, about in tqdm(VOCDetection(root, "2007", part), desc=f"voc2007 {part}", delay=2):
             for thing in about["annotation"]["object"]:
                 box = [int(float(thing["bndbox"][edge])) for edge in ("xmin", "ymin", "xmax", "ymax")]
                 crops.append(_square(picture.crop((box[0] - 1, box[1] - 1, box[2], box[3])), size))  # VOC counts from 1
@@ -35,7 +41,7 @@ def voc2007(root, size, download):
     return *((images, np.array([classes.index(name) for name in names])) for images, names in parts), classes
 
 
-def cub200(root, size, download=False):
+def cub200(root, size):
     """CUB-200-2011 from its unpacked folder, whole pictures; nothing is downloaded.
 
     Returns what `voc2007` does. Raises FileNotFoundError where a list is missing.

@@ -40,7 +40,8 @@ class PoolStart:
         if unknown:
             raise ValueError(f"There is no setting {', '.join(sorted(unknown))}. Known: {', '.join(pretrain.__kwdefaults__)}.")
         self._kept = {}
-        self._identity = {**self.describe(), "mean": list(source.mean), "std": list(source.std)}
+        self._identity = {**self.describe(), "mean": list(source.mean), "std": list(source.std),
+                          "layers": repr(self.fresh.networks("training")[0])}  # networks of one class may differ in these
         del self._identity["size"]  # a larger pool has the same first networks
         mark = fingerprint(torch.tensor(list(repr(self._identity).encode())))
         name = f"{source.name}-{self._identity['network']}-{mark}"

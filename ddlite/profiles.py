@@ -56,10 +56,7 @@ class Settings:
         return goals.Attack(data, self.victim, self.target) if self.victim >= 0 else goals.Fit(data)
 
     def starts(self, data, seed, folder=None):
-        """Where training starts: one network ("fixed"), fresh ones ("random") or a pool, kept in a folder if one is given.
-
-        The pool is the same for every seed, so that five seeds do not cost five pools; the known network is another each time.
-        """
+        """Where training starts: one network ("fixed"), fresh ones ("random") or a pool, kept in a folder if one is given."""
         if self.start == "random":
             return starts.RandomStart(self.network, data, seed=seed)
         if self.source == "imagenet":
@@ -69,10 +66,10 @@ class Settings:
         device = data.train.images.device
         source = data if self.source == self.data else sets.load(self.source, device=device, size=data.shape[-1],
                                                                  channels=self.channels or None)
-        pool = pools.PoolStart(self.network, source, self.pool, folder=folder, epochs=self.pretraining_epochs,
+        pool = pools.PoolStart(self.network, source, self.pool, seed=seed, folder=folder, epochs=self.pretraining_epochs,
                                learning_rate=self.pretraining_rate, halve_every=self.halve_every,
                                batch_size=self.pretraining_batch)
-        return starts.FixedStart(pool.network("training", seed)) if self.known else pool
+        return starts.FixedStart(pool.network("training", 0)) if self.known else pool
 
     def outer(self):
         """The settings of the outer loop, as keywords for `distill`."""
@@ -86,6 +83,7 @@ SVHN_FULL = {**USPS_FULL, "pretraining_epochs": 65, "halve_every": 20}
 MNIST_FULL = {**USPS_FULL, "pretraining_epochs": 40, "halve_every": 20}
 USPS_SHORT = {"pretraining_epochs": 8, "pretraining_rate": 2e-3, "halve_every": 2, "pretraining_batch": 128}
 MNIST_SHORT = {"pretraining_epochs": 2, "pretraining_rate": 2e-3, "halve_every": 1, "pretraining_batch": 256}
+CIFAR10_FULL = {"pretraining_epochs": 50, "pretraining_rate": 1e-3, "halve_every": 7, "pretraining_batch": 1024}
 DIGITS_SHORT = {"pretraining_epochs": 6, "pretraining_rate": 2e-3, "halve_every": 2, "pretraining_batch": 128}
 
 PROFILES = {
@@ -126,6 +124,9 @@ PROFILES = {
                            validation_networks=4, source="mnist", pool=8, victim=0, target=1, **MNIST_SHORT),
         "full": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, images_per_class=10, passes=1, step_size=0.1,
                          networks=4, source="mnist", pool=200, victim=0, target=1, **MNIST_FULL),
+        "full-cifar10": Settings("pool", "cifar10", networks.AlexCifarNet, outer_steps=20_000, images_per_class=10, batches=3,
+                                 passes=1, step_size=0.02, networks=4, source="cifar10", pool=200, victim=0, target=1,
+                                 **CIFAR10_FULL),
     },
 }
 

@@ -55,6 +55,23 @@ def total(tensor):
     return tensor
 
 
+def from_first(make):
+    """What the first process makes, in all of them: they may run on machines that share no disk. Raises what it raised."""
+    if here()[1] == 1:
+        return make()
+    made = [None, None]
+    if here()[0] == 0:
+        try:
+            made[0] = make()
+        except (ValueError, OSError) as cause:
+            made[1] = cause
+    with _all_present():
+        distributed.broadcast_object_list(made)
+    if made[1] is not None:
+        raise made[1]
+    return made[0]
+
+
 def gathered(items):
     """The items of all processes, in the order of the sequence of which each had its `share`; likewise."""
     ranks = here()[1]

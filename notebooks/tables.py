@@ -12,8 +12,8 @@ QUOTED = {("mnist", "fixed", 10): "93.8", ("mnist", "random", 100): "79.5 ± 8.1
 BEST_QUOTED = {("mnist", "fixed", 10): "96.13 (learned labels)"}
 QUOTED_ADAPTATION = {("usps", "mnist"): "67.5 ± 3.9 before, 92.7 ± 1.4 after",
                      ("mnist", "usps"): "90.4 ± 3.0 before, 95.4 ± 1.8 after (another version of USPS)"}
-NAMES = {"mnist": "MNIST", "usps": "USPS", "digits": "digits",
-         "svhn.npz": "SVHN (1,083 of its images)"}
+NAMES = {"mnist": "MNIST", "usps": "USPS", "digits": "digits", "svhn": "SVHN", "svhn.npz": "SVHN (1,083 of its images)",
+         "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR-10", "cifar10.npz": "cifar10-jpeg"}
 
 
 def manifests(part=""):
@@ -108,7 +108,7 @@ def pools():
 
 
 def baselines():
-    """The baselines on held-out networks of a random start (the paper's Table 1 has the same rows), and ours beside them."""
+    """The baselines on held-out networks (the rows of the paper's Tables 1 and 2), and ours beside them."""
     lines = ["| data, network | images | what they are | test accuracy, % | gradient steps | over |", "|" + "---|" * 6]
     for about in manifests("rows").values():
         wanted = about["configuration"]
@@ -118,11 +118,17 @@ def baselines():
         rows = {what: (row["mean"], row["std"], row["gradient_steps"], f"{len(row['scores'])} {row['unit']}s")
                 for what, row in about["rows"].items()}
         for name, other in manifests("seeds").items():
-            if setting(other) == setting(about) and not other.get("measures") and other["std"]:
+            same = setting(other)[1:] == setting(about)[1:] and not other.get("measures")
+            if same and setting(other) == setting(about) and other["std"]:
                 rows[f"**learned** (`{name}`)"] = (other["test"], other["std"], other["gradient_steps"],
                                                    f"{other['networks']} networks")
+                if source:
+                    rows["no adaptation"] = (other["before"], None, 0, f"{other['networks']} networks")
+            elif same and source:
+                rows[f"**learned**, known weights (`{name}`)"] = (other["test"], None, other["gradient_steps"],
+                                                                  "the known network")
         for what, (accuracy, std, steps, over) in rows.items():
-            number = "all" if what == "all real images" else images
+            number = {"all real images": "all", "no adaptation": "none"}.get(what, images)
             spread = f" ± {std:.1f}" if std is not None else ""
             lines.append(f"| {where} | {number} | {what} | {accuracy:.1f}{spread} | {steps or 'none'} | {over} |")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import torch
 from conftest import made_up
 
 import ddlite as dd
+from ddlite.distill import Learned
 from ddlite.files import load_tensors, save_tensors
 
 
@@ -94,7 +95,7 @@ def test_other_networks_versions_and_damage_are_refused(tmp_path):
     other = dd.RandomStart(dd.MLP, goal.data, law="orthogonal")
     with pytest.raises(ValueError, match="another distillation .*start"):
         next(dd.distill(dset, other, goal, 12, networks=2, validate_every=3, validation_networks=1, checkpoint=path))
-    shifted = made_up(mean=(0.1,), std=(1.0,))  # the same pixels, normalised otherwise
+    shifted = made_up((1, 8, 8), classes=3, n=60, mean=(0.1,), std=(1.0,))  # the same pixels, normalised otherwise
     _, start, _ = problem()
     with pytest.raises(ValueError, match="another distillation .*normalisation"):
         next(dd.distill(dd.DistilledSet.noise(shifted), start, dd.Fit(shifted), 12, networks=2, validate_every=3,
@@ -121,6 +122,24 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left on device.*make room"):
         next(running)
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_interrupted_in_the_middle_of_a_step_nothing_is_lost(tmp_path, monkeypatch):
+    *_, whole = states(None)
+    path, learn, calls = tmp_path / "it.safetensors", Learned.meta_gradient, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return learn(*arguments)
+
+    monkeypatch.setattr(Learned, "meta_gradient", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(states(path, checkpoint_every=1000))
+    assert load_tensors(path)[1]["outer_step"] == 5
+    *_, last = states(path)
+    assert equal(last, whole) and len(calls) == 6 + 7
 
 
 def test_engines_by_name_and_by_size():

@@ -101,6 +101,9 @@ def test_out_of_memory_names_the_settings_that_lower_it():
 
     with pytest.raises(MemoryError, match="outer step 1.*engine='adjoint'.*images_per_class.*batch_size"):
         next(dd.distill(dset, start, Greedy(goal.data), outer_steps=1))
+    goal.score = lambda *_: torch.empty(2**50)
+    with pytest.raises(MemoryError, match="outer step 0"):  # the first look at the validation images
+        next(dd.distill(dset, start, goal, outer_steps=1))
 
 
 def test_other_errors_stay_what_they_are():
@@ -286,7 +289,8 @@ def test_the_benchmark_compares_equal_things():
     assert bench.growth(row) == pytest.approx(1) and bench.growth(row[:1]) is None
 
 
-@pytest.mark.parametrize("wrong, words", [(["--profil", "quick"], "--profil"), (["--profile", "fast"], "full-cifar10"),
+@pytest.mark.parametrize("wrong, words", [(["--profil", "quick"], "[--profile PROFILE]"),
+                                          (["--profile", "fast"], "full-cifar10"), (["--threads", "0"], "1 or more"),
                                           (["--device", "cuda:77"], "use device='cpu'")])
 def test_command_line_refuses(tmp_path, wrong, words):
     out = subprocess.run([sys.executable, "-m", "ddlite", "distill", "--output", tmp_path / "x", *wrong], cwd=ROOT,

@@ -1,5 +1,7 @@
 """AlexNet's way from ImageNet to VOC and CUB, at a small size, with pictures and weights made here."""
 
+import errno
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -63,6 +65,17 @@ def test_cub_keeps_its_own_split(cub):
         dd.load("cub200", root=cub, size=64)
     with pytest.raises(FileNotFoundError, match="cub200: there is no folder"):
         dd.load("cub200", root=cub / "elsewhere")
+
+
+def test_an_interrupted_download_of_voc_leaves_nothing(tmp_path, monkeypatch):
+    def broken(root):
+        (Path(root) / "half.tar").write_text("half an archive")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ddlite.photographs.fetch_voc2007", broken)
+    with pytest.raises(OSError, match="voc2007: writing under .* make room"):
+        dd.load("voc2007", root=tmp_path, size=64)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_network_voc_says_so(tmp_path, monkeypatch):
