@@ -273,15 +273,16 @@ def show(options):
 def measure_speed(options):
     """Print the benchmark's rows as they come, and write them as JSON where asked."""
     rows = []
-    print(f"{'config':10}{'plain':>12}{'ddlite':>12}{'speedup':>9}{'plain':>12}{'ddlite':>12}")
+    print(f"{'config':28}{'plain':>12}{'ddlite':>12}{'speedup':>9}{'plain':>12}{'ddlite':>12}")
     for row in bench.rows(options.configs, options.repeats, options.device):
         memory = "".join(f"{row[way]:8.0f} MiB" for way in ("plain_mb", "ddlite_mb") if way in row)
-        print(f"{row['config']:10}{row['plain_s']:10.3f} s{row['ddlite_s']:10.3f} s{row['speedup']:8.2f}x{memory}")
+        print(f"{row['config']:28}{row['plain_s']:10.3f} s{row['ddlite_s']:10.3f} s{row['speedup']:8.2f}x{memory}")
         if "plain_over_real" in row:
             print(f"    the plain way takes {row['plain_over_real']:.2f} x its own part on the real batch")
         if "two_processes_s" in row:
             faster = row["plain_s"] / row["two_processes_s"]
-            print(f"    two processes of one thread each: {row['two_processes_s']:.3f} s, {faster:.2f}x")
+            together = f", {row['two_processes_mb']:.0f} MiB" if "two_processes_mb" in row else ""
+            print(f"    two processes of one thread each: {row['two_processes_s']:.3f} s, {faster:.2f}x{together}")
         rows.append(row)
     if growth := bench.growth(rows):
         print(f"memory grows by {growth:.2f} x the size of the weights with each gradient step (T=100 to T=300)")

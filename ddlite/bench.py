@@ -5,7 +5,8 @@ its own for each way, less what it had before. The pixels of the outer steps are
 depend, so that nothing is downloaded for them.
 
 The configurations are the paper's, with its outer batch of 1024: a (one network, 3 steps on ten images), b1 (a random
-network, 30 steps), b4 (four networks), c (AlexCifarNet, 30 steps); and T=3 to T=300, a with so many steps.
+network, 30 steps), b4 (four networks), c (AlexCifarNet, 30 steps); T=3 to T=300, a with so many steps; held-out, the scoring
+of networks; and "no ...": there the plain way is ddlite's with one measure left out, to see what that one is worth.
 
 The plain way is what a reader of the paper would write: `unroll.meta_gradient`, the real batch in one piece and as it comes,
 ReLU before pooling, PyTorch's own response normalisation. ddlite's way is what `distill` does.
@@ -24,12 +25,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ddlite import profiles, unroll
+from ddlite import adjoint, profiles, unroll
 from ddlite.data import from_arrays, load
-from ddlite.distill import Learned, distill
+from ddlite.distill import Learned, channels_last, distill
 from ddlite.distilled import DistilledSet
 from ddlite.evaluate import evaluate
-from ddlite.goals import Fit
+from ddlite.goals import CHUNK, Fit, in_chunks
 from ddlite.networks import AlexCifarNet, LeNet
 from ddlite.starts import RandomStart
 
@@ -79,6 +80,33 @@ def outer_step(make, plain, shape, device, batches=1, passes=3, networks=1, step
             "real batch": lambda: [torch.autograd.grad(whole(each), each) for each in weights]}
 
 
+def one_measure(left_out, device, batch=1024):
+    """The loss and gradient of a real batch with one thing left out that makes it cheaper, and with all of them."""
+    make, plain, shape = CIFAR10 if left_out == "response norm" else MNIST
+    data, textbook, network = noise(shape, batch, device), plain(shape, 10).to(device), make(shape, 10).to(device)
+    images, labels, weights = data.train.images[:batch], data.train.labels[:batch], unroll.weights_of(network)
+    channels_last = images.to(memory_format=torch.channels_last)
+    without = {"chunks": (network, channels_last, batch), "channels last": (network, images, CHUNK),
+               "pooling first": (textbook, channels_last, CHUNK), "response norm": (textbook, channels_last, CHUNK)}
+
+    def way(network, images, at_once):
+        return lambda: in_chunks(unroll.loss_of(network), images, labels, at_once)(weights)
+
+    return {"plain": way(*without[left_out]), "ddlite": way(network, channels_last, CHUNK)}
+
+
+def distilled_channels_last(device):
+    """Three gradient steps of AlexCifarNet and back, the distilled images as they come, and channels last as in `distill`."""
+    network, images = AlexCifarNet().to(device), torch.randn(3, 10, 3, 32, 32, device=device)
+    labels, sizes = torch.arange(10, device=device).expand(3, 10), torch.full((3,), 0.001, device=device)
+
+    def way(images):
+        return lambda: adjoint.meta_gradient(unroll.loss_of(network), lambda weights: sum((w * w).sum() for w in weights),
+                                             unroll.weights_of(network), images, labels, sizes)
+
+    return {"plain": way(images), "ddlite": way(channels_last(images))}
+
+
 def held_out(device, number=4):
     """Training held-out LeNets on 30 steps and scoring them on 10,000 images: a plain loop, and `evaluate`."""
     data = noise((1, 28, 28), 10_000, device)
@@ -102,6 +130,8 @@ CONFIGS = {
     "b4": partial(outer_step, *MNIST, batches=10, networks=4),
     "c": partial(outer_step, *CIFAR10, batches=10, step_size=0.001),
     "held-out": held_out,
+    **{f"no {what}": partial(one_measure, what) for what in ("chunks", "channels last", "pooling first", "response norm")},
+    "no distilled channels last": distilled_channels_last,
     **{f"T={steps}": partial(outer_step, *MNIST, passes=steps) for steps in STEPS},
 }
 HALF = partial(outer_step, *MNIST, batches=10, networks=2)  # of b4
@@ -118,7 +148,8 @@ def rows(configs, repeats, device="cpu"):
 
     `config`; `plain_s` and `ddlite_s` (median seconds) and `speedup`, their ratio; `plain_mb` and `ddlite_mb` (peak memory,
     where the system tells it); `plain_over_real`, the plain way's time in units of its own forward and backward pass on the
-    real batch; `repeats`, `threads`. For b4, `two_processes_s` is ddlite's way in two processes of one thread each.
+    real batch; `repeats`, `threads`. For b4, `two_processes_s` and `_mb` are ddlite's way in two processes of one thread
+    each, both counted.
     """
     # Memory first: the system counts what this process has by then towards the peak of those that it starts.
     memory = {(name, way): apart(peak_memory, name, way, device) for name in configs for way in ("plain", "ddlite")}
@@ -134,7 +165,8 @@ def rows(configs, repeats, device="cpu"):
         if "real batch" in taken:
             row["plain_over_real"] = taken["plain"] / taken["real batch"]
         if "two processes" in taken:
-            row["two_processes_s"] = taken["two processes"]
+            row["two_processes_s"], one = taken["two processes"], apart(peak_memory, "half", "ddlite", device)
+            row |= {"two_processes_mb": 2 * one} if one is not None else {}
         yield row
 
 

@@ -205,6 +205,11 @@ def draw(data: Data, batch_size, generator):
     return data.train.images[which].to(memory_format=torch.channels_last), data.train.labels[which]
 
 
+def channels_last(images):
+    """The same images (batches, n, C, H, W), laid out in memory as `draw` lays out real ones."""
+    return images.movedim(2, -1).contiguous().movedim(-1, 2)
+
+
 def validate(dset, start, goal, number=8):
     """The mean score of validation networks on the validation images, after training on the set."""
     networks = start.networks("validation", number)
@@ -225,9 +230,7 @@ class Learned:
         self._meta_gradient = ENGINES[engine or ("adjoint" if size > LARGE else "plain")]
         slow = rate * settings["step_size_rate"]
         self._rates = {"images": rate, "step_sizes": slow, "labels": rate, "momentum": slow}
-        # Channels last in memory, as for a real batch: the same numbers; steps of AlexCifarNet take nine tenths of the time.
-        images = dset.images.movedim(2, -1).contiguous().movedim(-1, 2)
-        free = {"images": images, "step_sizes": _inverse_softplus(dset.step_sizes)}
+        free = {"images": channels_last(dset.images), "step_sizes": _inverse_softplus(dset.step_sizes)}
         if dset.labels.is_floating_point():
             free["labels"] = dset.labels.clamp(min=1e-6).log()
         if dset.momentum is not None:

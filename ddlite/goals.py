@@ -82,7 +82,10 @@ def named(name, data):
     return Fit(data) if kind == "fit" else Attack(data, int(classes[0]), int(classes[2]))
 
 
-def in_chunks(loss, images, labels, at_once=128):
+CHUNK = 128  # real images at once
+
+
+def in_chunks(loss, images, labels, at_once=CHUNK):
     """A mean loss over many images as a function of the weights, computed, and differentiated, a chunk of images at a time.
 
     The gradient with respect to the weights is computed along with the value, so that no more than one chunk's graph is ever

@@ -163,3 +163,18 @@ def assignments(measured):
     lines += [f"| {name[:2]} | {about['solved']['seconds']} s | {about['solved']['MiB']} MiB |"
               for name, about in sorted(measured.items()) if "solved" in about]
     return "\n".join(lines)
+
+
+def speed(measured):
+    """What the benchmark found, and with which command."""
+    lines = ["| configuration | plain, s | ddlite, s | speed-up | memory, plain | memory, ddlite |", "|" + "---|" * 6]
+    for row in (row for row in measured["rows"] if "speedup" in row):
+        memory = [f"{row[key]:.0f} MiB" if key in row else "–" for key in ("plain_mb", "ddlite_mb")]
+        lines.append(f"| {row['config']} | {row['plain_s']:.3f} | {row['ddlite_s']:.3f} | **{row['speedup']:.2f}** "
+                     f"| {memory[0]} | {memory[1]} |")
+        if "two_processes_s" in row:
+            lines.append(f"| {row['config']}, in two processes of one thread | {row['plain_s']:.3f} | {row['two_processes_s']:.3f} "
+                         f"| **{row['plain_s'] / row['two_processes_s']:.2f}** | {memory[0]} | {row['two_processes_mb']:.0f} MiB |")
+    machine = measured["machine"]
+    return "\n".join([*lines, "", f"`{measured['command']}` at {measured['commit']}, on {machine['device']}, threads: "
+                      f"{machine['threads']}, torch {machine['torch']}."])
