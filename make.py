@@ -72,6 +72,7 @@ def links():
     print(f"Binder       https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{first}")
     print(f"             https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{release} (the assignments)")
     print(f"Colab        https://colab.research.google.com/github/{name}/blob/main/{first}")
+    print(f"             (there, run in a cell of its own first: %pip install 'ddlite[notebooks] @ git+{address}')")
     for path, words in ((first, ""), (release, " (the assignments)")):
         print(f"nbgitpuller  https://YOUR-HUB/hub/user-redirect/git-pull?repo={address}&branch=main"
               f"&urlpath=lab/tree/{name.split('/')[1]}/{path}{words}")

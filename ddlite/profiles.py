@@ -124,7 +124,7 @@ PROFILES = {
                            validation_networks=4, source="mnist", pool=8, victim=0, target=1, **MNIST_SHORT),
         "full": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, images_per_class=10, passes=1, step_size=0.1,
                          networks=4, source="mnist", pool=200, victim=0, target=1, **MNIST_FULL),
-        "full-cifar10": Settings("pool", "cifar10", networks.AlexCifarNet, outer_steps=20_000, images_per_class=10, batches=3,
+        "full-cifar10": Settings("pool", "cifar10", networks.AlexCifarNet, outer_steps=20_000, images_per_class=30,
                                  passes=1, step_size=0.02, networks=4, source="cifar10", pool=200, victim=0, target=1,
                                  **CIFAR10_FULL),
     },

@@ -207,6 +207,19 @@ def test_what_is_shipped_is_whole_and_has_a_manifest():
             call("mnist-fixed-11")
 
 
+def test_shipped_sets_of_digits_reach_what_their_manifests_say(digits):
+    for name in (name for name in dd.manifests() if name.startswith("digits")):
+        about = dd.manifest(name)
+        assert about["data_fingerprint"] == digits.fingerprint
+        if name in dd.shipped():
+            dset, make = dd.DistilledSet.shipped(name), getattr(dd, about["configuration"]["network"])
+            fixed = dset.start["kind"] == "fixed"
+            start = None if fixed else dd.RandomStart(make, digits, dset.start["law"], dset.start["seed"])
+            networks = [dset.train(make(digits.shape), passes=0)] if fixed else start.networks("held-out", 5)
+            report = dd.evaluate(dset, networks, dd.Fit(digits), digits.test, [dset.passes])
+            assert report.final == pytest.approx(about["scores"][:len(networks)], abs=0.6)
+
+
 @pytest.mark.filterwarnings("ignore:This set was made to harm")
 def test_shipped_sets_reach_what_their_manifests_say(real_root, tmp_path):
     for name in dd.shipped():

@@ -117,3 +117,12 @@ def test_one_image_per_class_for_a_pretrained_alexnet(voc):
     losses = [state.loss for state in states]
     assert sum(losses[-10:]) < 0.75 * sum(losses[:10])
     assert dd.evaluate(states[-1].best, start.networks(), goal, data.test).mean > 60
+
+
+def test_cub_takes_a_step(cub):
+    data = dd.load("cub200", root=cub, size=64)
+    weights = dd.initialise(dd.AlexNet(data.shape, 1000, width=4), 0, "orthogonal").state_dict()
+    start = dd.FixedStart(dd.imagenet(data.shape, len(data.classes), weights, width=4))
+    settings = dd.profiles.adaptation("full-cub", outer_steps=2, batch_size=4)
+    *_, state = dd.distill(settings.noise(data, 0), start, dd.Fit(data), **settings.outer())
+    assert state.best.images.shape == (1, 2, 3, 64, 64) and torch.isfinite(state.distilled.images).all()

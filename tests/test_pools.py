@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import made_up
 from torch import nn
 from torch.nn import functional as F
 
@@ -133,16 +134,28 @@ def test_grey_beside_coloured(digits):
         dd.load("digits", channels=2)
 
 
-def test_from_svhn_to_mnist(real_root, monkeypatch):
-    """The path of the paper's hardest adaptation: colours, 28 pixels, another normalisation; a little of SVHN is enough."""
+FEW = {"pool": 1, "pretraining_epochs": 1, "outer_steps": 1, "networks": 1, "validation_networks": 1}
+
+
+@pytest.mark.parametrize("profile, source, channels", [("full-from-svhn", "svhn.npz", 3), ("full-to-usps", "mnist", 1)])
+def test_full_profiles_of_adaptation_take_a_step(real_root, monkeypatch, profile, source, channels):
+    """Colours, 28 pixels, the target's own normalisation; a little of SVHN is enough."""
     monkeypatch.setenv("DDLITE_DATA", str(real_root))
-    settings = dd.profiles.adaptation("full-from-svhn", source="svhn.npz", pool=1, pretraining_epochs=1, outer_steps=1,
-                                      networks=1, batches=1, validation_networks=1)
+    settings = dd.profiles.adaptation(profile, source=source, batches=1, **FEW)
     data = settings.load()
     start = settings.starts(data, 0)
-    assert data.shape == start.source.shape == (3, 28, 28) and data.mean != start.source.mean
+    assert data.shape == start.source.shape == (channels, 28, 28) and data.mean != start.source.mean
     [state] = dd.distill(settings.noise(data, 0), start, settings.goal(data), **settings.outer())
-    assert state.distilled.start["kind"] == "pool" and state.distilled.start["source"].startswith("svhn")
+    assert state.distilled.start["kind"] == "pool" and state.distilled.start["source"].startswith(source[:4])
+
+
+def test_the_full_attack_on_cifar10_takes_a_step():
+    """At a small size: 300 images in one step, as in the paper."""
+    settings, data = dd.profiles.attack("full-cifar10", batch_size=20, **FEW), made_up((3, 32, 32), n=60)
+    noise = settings.noise(data, 0)
+    assert noise.images.shape == (1, 300, 3, 32, 32) and len(noise.step_sizes) == 1
+    [state] = dd.distill(noise, settings.starts(data, 0), settings.goal(data), **settings.outer())
+    assert state.distilled.goal == "attack 0 as 1" and not torch.equal(state.distilled.images, noise.images)
 
 
 def test_adaptation_serves_networks_outside_the_pool(tmp_path):

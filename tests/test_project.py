@@ -85,7 +85,8 @@ def test_links_come_from_one_value(tmp_path):
     assert "repository =" in run(sys.executable, tmp_path / "make.py", "links").stderr
     config.write_text(empty.replace('repository = ""', 'repository = "https://github.com/someone/ddlite"'))
     links = run(sys.executable, tmp_path / "make.py", "links").stdout
-    for part in ("mybinder.org/v2/gh/someone/ddlite/main", "colab.research.google.com/github/someone/ddlite", "git-pull?repo="):
+    for part in ("mybinder.org/v2/gh/someone/ddlite/main", "colab.research.google.com/github/someone/ddlite", "git-pull?repo=",
+                 "%pip install 'ddlite[notebooks] @ git+https://github.com/someone/ddlite'"):
         assert part in links
     assert (ROOT / "notebooks/01_fixed_initialization.ipynb").name in links
     assert links.count("notebooks/assignments/release") == 2 and (ROOT / "notebooks/assignments/release").is_dir()
