@@ -152,7 +152,8 @@ def rows(configs, repeats, device="cpu"):
     each, both counted.
     """
     # Memory first: the system counts what this process has by then towards the peak of those that it starts.
-    memory = {(name, way): apart(peak_memory, name, way, device) for name in configs for way in ("plain", "ddlite")}
+    wanted = [(name, way) for name in configs for way in ("plain", "ddlite")] + [("half", "ddlite")] * ("b4" in configs)
+    memory = {(name, way): apart(peak_memory, name, way, device) for name, way in wanted}
     for name in configs:
         calls, cpu = ways(name, device), torch.device(device).type == "cpu"
         with pair() if name == "b4" and cpu else contextlib.nullcontext() as both:
@@ -165,7 +166,7 @@ def rows(configs, repeats, device="cpu"):
         if "real batch" in taken:
             row["plain_over_real"] = taken["plain"] / taken["real batch"]
         if "two processes" in taken:
-            row["two_processes_s"], one = taken["two processes"], apart(peak_memory, "half", "ddlite", device)
+            row["two_processes_s"], one = taken["two processes"], memory["half", "ddlite"]
             row |= {"two_processes_mb": 2 * one} if one is not None else {}
         yield row
 
