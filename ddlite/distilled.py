@@ -260,7 +260,7 @@ def shipped():
 
 
 def manifests():
-    """The names of all manifests that come with the package: those of the shipped sets, and of baselines beside them."""
+    """The names of all manifests that come with the package: those of shipped sets, of baselines, and of pools."""
     return sorted(Path(entry.name).stem for entry in ASSETS.iterdir() if entry.name.endswith(".json"))
 
 

@@ -58,7 +58,7 @@ def execute(path, output, **parameters):
         watch.join()
     # A kernel that shuts down runs through all libraries once more, which counts their files as memory: that is not the lesson.
     last = datetime.fromisoformat(notebook.cells[-1].metadata.papermill.end_time).timestamp()
-    return notebook, time.monotonic() - began, max((size for at, size in seen if at <= last), default=0) / 2**20
+    return notebook, time.monotonic() - began, max(size for at, size in seen if at <= last) / 2**20
 
 
 def results(notebook):

@@ -120,13 +120,14 @@ def baselines():
         rows = {what: (row["mean"], row["std"], row["gradient_steps"], f"{len(row['scores'])} {row['unit']}s")
                 for what, row in about["rows"].items()}
         for name, other in manifests("seeds").items():
-            same = setting(other)[1:] == setting(about)[1:] and not other.get("measures")
-            if same and setting(other) == setting(about) and other["std"]:
+            if setting(other) != setting(about) or other.get("measures"):
+                continue
+            if other["std"]:
                 rows[f"**learned** (`{name}`)"] = (other["test"], other["std"], other["gradient_steps"],
                                                    f"{other['networks']} networks")
                 if source:
                     rows["no adaptation"] = (other["before"], None, 0, f"{other['networks']} networks")
-            elif same and source:
+            else:
                 rows[f"**learned**, known weights (`{name}`)"] = (other["test"], None, other["gradient_steps"],
                                                                   "the known network")
         for what, (accuracy, std, steps, over) in rows.items():
