@@ -279,6 +279,8 @@ def measure_speed(options):
         print(f"{row['config']:28}{row['plain_s']:10.3f} s{row['ddlite_s']:10.3f} s{row['speedup']:8.2f}x{memory}")
         if "plain_over_real" in row:
             print(f"    the plain way takes {row['plain_over_real']:.2f} x its own part on the real batch")
+        if "eager_s" in row:
+            print(f"    ddlite's way without a CUDA graph: {row['eager_s']:.3f} s")
         if "two_processes_s" in row:
             faster = row["plain_s"] / row["two_processes_s"]
             together = f", {row['two_processes_mb']:.0f} MiB" if "two_processes_mb" in row else ""

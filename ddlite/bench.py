@@ -68,7 +68,8 @@ def outer_step(make, plain, shape, device, batches=1, passes=3, networks=1, step
     dset, start = DistilledSet.noise(data, batches=batches, passes=passes, step_size=step_size), RandomStart(make, data)
     drawn = [network.to(device) for network in start.networks("training", networks)]
     weights, loss = [unroll.weights_of(network) for network in drawn], unroll.loss_of(plain(shape, 10).to(device))
-    learned = Learned(replace(dset, start=start.describe()), {"learning_rate": 0.05, "step_size_rate": 0.4})
+    dset, rates = replace(dset, start=start.describe()), {"learning_rate": 0.05, "step_size_rate": 0.4}
+    learned = Learned(dset, rates)
     in_order = images.to(memory_format=torch.channels_last)  # as `distill.draw` gives them
 
     def whole(of_weights):
@@ -77,7 +78,9 @@ def outer_step(make, plain, shape, device, batches=1, passes=3, networks=1, step
     return {"plain": lambda: [unroll.meta_gradient(loss, whole, each, dset.images, dset.labels, dset.step_sizes)
                               for each in weights],
             "ddlite": lambda: learned.meta_gradient(drawn, Fit(data), in_order, labels),
-            "real batch": lambda: [torch.autograd.grad(whole(each), each) for each in weights]}
+            "real batch": lambda: [torch.autograd.grad(whole(each), each) for each in weights],
+            **({"eager": lambda: Learned(dset, rates, capture=False).meta_gradient(drawn, Fit(data), in_order, labels)}
+               if device != "cpu" else {})}
 
 
 def one_measure(left_out, device, batch=1024):
@@ -149,7 +152,7 @@ def rows(configs, repeats, device="cpu"):
     `config`; `plain_s` and `ddlite_s` (median seconds) and `speedup`, their ratio; `plain_mb` and `ddlite_mb` (peak memory,
     where the system tells it); `plain_over_real`, the plain way's time in units of its own forward and backward pass on the
     real batch; `repeats`, `threads`. For b4, `two_processes_s` and `_mb` are ddlite's way in two processes of one thread
-    each, both counted.
+    each, both counted. On a GPU, `eager_s` is ddlite's way without a CUDA graph.
     """
     # Memory first: the system counts what this process has by then towards the peak of those that it starts.
     wanted = [(name, way) for name in configs for way in ("plain", "ddlite")] + [("half", "ddlite")] * ("b4" in configs)
@@ -165,6 +168,8 @@ def rows(configs, repeats, device="cpu"):
                "repeats": repeats, "threads": torch.get_num_threads()}
         if "real batch" in taken:
             row["plain_over_real"] = taken["plain"] / taken["real batch"]
+        if "eager" in taken:
+            row["eager_s"] = taken["eager"]
         if "two processes" in taken:
             row["two_processes_s"], one = taken["two processes"], memory["half", "ddlite"]
             row |= {"two_processes_mb": 2 * one} if one is not None else {}

@@ -2,11 +2,14 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
 from ddlite import adam, adjoint, ranks, unroll
+from ddlite.captured import Captured
 from ddlite.checkpoint import Checkpoint
 from ddlite.data import Data
 from ddlite.distilled import DistilledSet
@@ -14,6 +17,7 @@ from ddlite.files import fingerprint
 from ddlite.pools import PoolStart
 
 ENGINES = {"plain": unroll.meta_gradient, "adjoint": adjoint.meta_gradient}
+SYNCHRONOUS = ("cpu",)  # devices that do what they are told at once; a GPU is told far ahead, and should not be waited for
 LARGE = 5_000_000  # gradient steps x weights from which on the graph of a whole training is not kept (100 MB and more)
 
 
@@ -23,20 +27,30 @@ class State:
 
     Attributes:
         outer_step, outer_steps: this one, counted from 1, and how many there will be.
-        loss: the goal's loss on this step's real batch, before the update.
-        distilled: the set as it is now: an average over the last iterates, which jumps less than they do.
-        score: its validation score where it was measured at this step, else None.
+        score: the validation score of `distilled` where it was measured at this step, else None.
         best: the set with the best validation score so far, the one to keep.
         best_score: that score.
+        loss: the goal's loss on this step's real batch, before the update.
+        distilled: the set as it is now: an average over the last iterates, which jumps less than they do.
+
+    The last two wait for the device, and only when they are asked for: a GPU that is not asked goes on.
     """
 
     outer_step: int
     outer_steps: int
-    loss: float
-    distilled: DistilledSet
     score: float | None
     best: DistilledSet
     best_score: float
+    _loss: torch.Tensor
+    _distilled: Callable
+
+    @property
+    def loss(self):
+        return self._loss.item()
+
+    @cached_property
+    def distilled(self):
+        return self._distilled()
 
 
 class Diverged(ArithmeticError):
@@ -143,7 +157,7 @@ def _loop(dset, start, goal, settings, learned, keep):
         best = replace(dset, **found.part("best")).to(dset.images.device)
         learned.restore(found)
         batches.set_state(found.tensors["batches"])
-        state = State(first, outer_steps, found.loss, learned.dset(), None, best, best_score)
+        state = State(first, outer_steps, None, best, best_score, torch.tensor(found.loss), learned.snapshot())
         if first == outer_steps:  # nothing is left to do
             yield state
     else:
@@ -157,27 +171,26 @@ def _loop(dset, start, goal, settings, learned, keep):
             networks = start.networks("training", number, first=(outer_step - 1) * number)
             with _enough_memory(outer_step):
                 loss, gradients = learned.meta_gradient(networks, goal, images, labels)
-            norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                sizes = ", ".join(f"{size:.3g}" for size in learned.dset().step_sizes[:10])
-                raise Diverged(f"Distillation diverged at outer step {outer_step}: loss {loss:.3g}, norm of the meta-gradient "
-                               f"{norm:.3g}, step sizes {sizes}. "
-                               f"{'The last good set is in state.best of this exception. ' if state else ''}"
-                               "Try a smaller learning_rate or a smaller initial step_size.", state)
-            learned.step(gradients, norm, (1 + math.cos(math.pi * (outer_step - 1) / outer_steps)) / 2)
+            learned.step(loss, gradients, (1 + math.cos(math.pi * (outer_step - 1) / outer_steps)) / 2)
+            validates = outer_step % settings["validate_every"] == 0 or outer_step == outer_steps
+            keeps = keep and (outer_step % keep.every == 0 or outer_step == outer_steps)
+            # To look at the loss is to wait for a GPU: there, only where its numbers are wanted anyway.
+            if validates or keeps or images.device.type in SYNCHRONOUS:
+                learned.check(state)
 
-            current, score = learned.dset(), None
-            if outer_step % settings["validate_every"] == 0 or outer_step == outer_steps:
+            score, snapshot = None, learned.snapshot()
+            if validates:
+                current = snapshot()
                 with _enough_memory(outer_step):
                     score = validate(current, start, goal, among)
                 if score > best_score:
                     best, best_score = current, score
-            state = State(outer_step, outer_steps, loss, current, score, best, best_score)
-            if keep and (outer_step % keep.every == 0 or outer_step == outer_steps):
+            state = State(outer_step, outer_steps, score, best, best_score, learned.last[1], snapshot)
+            if keeps:
                 keep.write(state, learned, batches)
             yield state
     except GeneratorExit:  # the loop was left, between two steps
-        if keep:
+        if keep and learned.finite():
             keep.write(state, learned, batches)
         raise
     except KeyboardInterrupt:  # in the middle of a step: keep what was there before it, if nothing has changed yet
@@ -222,12 +235,16 @@ class Learned:
     """The free numbers behind a distilled set, and Adam for them.
 
     Free: images as they are, step sizes that stay positive, labels that sum to 1, a momentum that stays in 0..1.
+
+    `last` says of the last outer step its number, its loss and the norm of its meta-gradient, on the device. Where these are
+    not finite, it stays at that step, and so does all that is learned.
     """
 
-    def __init__(self, dset, settings, engine=None):
+    def __init__(self, dset, settings, engine=None, capture=True):
         self._dset, self._settings, rate = dset, settings, settings["learning_rate"]
         size = len(dset.step_sizes) * sum(math.prod(shape) for shape in dset.start["shapes"].values())
         self._meta_gradient = ENGINES[engine or ("adjoint" if size > LARGE else "plain")]
+        self._captured = Captured(self._of_one) if capture and dset.images.device.type not in SYNCHRONOUS else None
         slow = rate * settings["step_size_rate"]
         self._rates = {"images": rate, "step_sizes": slow, "labels": rate, "momentum": slow}
         free = {"images": channels_last(dset.images), "step_sizes": _inverse_softplus(dset.step_sizes)}
@@ -239,37 +256,63 @@ class Learned:
         self.mean = {name: tensor.detach().clone() for name, tensor in free.items()}  # over the last iterates
         self.first = {name: torch.zeros_like(tensor) for name, tensor in free.items()}  # Adam's two moments
         self.second = {name: torch.zeros_like(tensor) for name, tensor in free.items()}
-        self.steps = 0
+        self.steps, self.last = 0, torch.zeros(3, device=dset.images.device)
 
-    def dset(self):
-        """The average over the last iterates, as a distilled set."""
-        return replace(self._dset, **{name: tensor.clone() for name, tensor in self._tensors(self.mean).items()})
+    def snapshot(self):
+        """What makes the distilled set of this moment when it is called: the average over the last iterates."""
+        mean = {name: tensor.clone() for name, tensor in self.mean.items()}
+        return lambda: replace(self._dset, **self._tensors(mean))
 
     def meta_gradient(self, networks, goal, images, labels):
-        """The mean over networks of the goal's loss (a number), and its gradients with respect to the free numbers (a list)."""
+        """The mean over networks of the goal's loss, and its gradients with respect to the free numbers (a list)."""
         tensors, sums = self._tensors(self.free), None
-        fixed = {"labels": self._dset.labels, "momentum": None}
         for network in ranks.share(networks):
-            network = network.to(images.device)
-            loss, gradients = self._meta_gradient(
-                unroll.loss_of(network), goal.loss_of(network, images, labels), unroll.weights_of(network),
-                **{**fixed, **tensors})
-            parts = [loss, *(gradients[name] for name in tensors)]
+            parts = (self._captured or self._of_one)(network.to(images.device), goal, images, labels, *tensors.values())
             sums = parts if sums is None else [so_far + more for so_far, more in zip(sums, parts)]
         loss, *means = (ranks.total(each) / len(networks) for each in sums)
-        return loss.item(), torch.autograd.grad(list(tensors.values()), list(self.free.values()), means)
+        return loss, torch.autograd.grad(list(tensors.values()), list(self.free.values()), means)
 
-    def step(self, gradients, norm, fraction):
-        """One step of Adam (with decay as in AdamW) at a fraction of the rates, the gradients cut down to the norm allowed."""
+    def _of_one(self, network, goal, images, labels, *tensors):
+        given = {"labels": self._dset.labels, "momentum": None, **dict(zip(self.free, tensors))}
+        loss, gradients = self._meta_gradient(unroll.loss_of(network), goal.loss_of(network, images, labels),
+                                              unroll.weights_of(network), **given)
+        return [loss, *(gradients[name] for name in self.free)]
+
+    def step(self, loss, gradients, fraction):
+        """One step of Adam (with decay as in AdamW) at a fraction of the rates, the gradients cut down to the norm allowed.
+
+        It asks nothing of the device: whether all is finite is decided there.
+        """
         self.steps += 1
-        shrink = min(1, self._settings["clip"] / (norm + 1e-6))
+        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+        here = torch.stack([torch.full_like(norm, self.steps), loss, norm])
+        self.last = torch.where(self._fine(), here, self.last)
+        fine, shrink = self._fine(), (self._settings["clip"] / (norm + 1e-6)).clamp(max=1)
         past = min(self._settings["average"], self.steps / (self.steps + 10))  # the first iterates are soon forgotten
         with torch.no_grad():
             for (name, free), gradient in zip(self.free.items(), gradients):
                 rate = fraction * self._rates[name]
-                free.mul_(1 - rate * self._settings["decay"] if name == "images" else 1)
-                free.sub_(adam.update(gradient * shrink, self.first[name], self.second[name], self.steps, rate))
-                self.mean[name].lerp_(free, 1 - past)
+                change = adam.update(gradient * shrink, self.first[name], self.second[name], self.steps, rate)
+                new = free * (1 - rate * self._settings["decay"] if name == "images" else 1) - change
+                free.copy_(torch.where(fine, new, free))
+                self.mean[name].copy_(torch.where(fine, self.mean[name].lerp(free, 1 - past), self.mean[name]))
+
+    def _fine(self):
+        return self.last.isfinite().all()
+
+    def finite(self):
+        """Whether all losses and gradients so far were finite."""
+        return self._fine().item()
+
+    def check(self, state):
+        """Raise `Diverged` with the last good `State` if a loss or a gradient was not finite."""
+        number, loss, norm = self.last.tolist()
+        if not self.finite():
+            sizes = ", ".join(f"{size:.3g}" for size in self.snapshot()().step_sizes[:10])
+            raise Diverged(f"Distillation diverged at outer step {number:.0f}: loss {loss:.3g}, norm of the meta-gradient "
+                           f"{norm:.3g}, step sizes {sizes}. "
+                           f"{'The last good set is in state.best of this exception. ' if state else ''}"
+                           "Try a smaller learning_rate or a smaller initial step_size.", state)
 
     def parts(self):
         """All that the next step depends on, for a checkpoint: {part: {name: tensor}}."""

@@ -20,10 +20,13 @@ SIZE = ["--start", "random", "--batches", "2", "--networks", "3", "--validate-ev
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
 
 
+def ddlite(*words, launcher=(), **environment):
+    return subprocess.Popen([sys.executable, *(launcher or ["-m"]), "ddlite", *words], cwd=ROOT, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
+
+
 def distill(output, *more, launcher=()):
-    command = [sys.executable, *(launcher or ["-m"]), "ddlite", "distill", *SIZE, *more, "--output", output]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return ddlite("distill", *SIZE, *more, "--output", output, launcher=launcher)
 
 
 def finish(process):
@@ -51,6 +54,21 @@ def test_two_processes_compute_what_one_does(tmp_path):
     about, about_two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
     assert about_two["scores"] == pytest.approx(about["scores"], abs=0.5) and len(about_two["scores"]) == 5
     assert about_two["command"].startswith("torchrun --nproc-per-node 2 -m -- ddlite distill")
+
+
+def test_two_processes_share_the_pre_training(tmp_path):
+    """The same networks, to the bit, as one process trains; the first process alone writes what was measured."""
+    words = ["pretrain", "--experiment", "attack", "--pool", "3", "--pretraining-epochs", "1"]
+    runs = [ddlite(*words, "--output", tmp_path / f"{name}-scores", launcher=launcher, DDLITE_DATA=str(tmp_path / name))
+            for name, launcher in (("one", ()), ("two", TORCHRUN))]
+    (code, out, errors), (code_of_two, out_of_two, errors_of_two) = map(finish, runs)
+    assert (code, code_of_two) == (0, 0), errors + errors_of_two
+    assert out_of_two.replace(str(tmp_path / "two"), str(tmp_path / "one")) == out
+    one, two = ({file.name: load_tensors(file)[0] for file in (tmp_path / name / "pools").rglob("training-*.safetensors")}
+                for name in ("one", "two"))
+    assert len(one) == 3 and one.keys() == two.keys()
+    for name, tensors in one.items():
+        assert all(torch.equal(tensor, two[name][key]) for key, tensor in tensors.items())
 
 
 def test_more_processes_than_networks_are_refused(tmp_path):
