@@ -125,9 +125,7 @@ def distill(options):
         if {key: done.get(key) for key in identity} != identity:
             checkpoint = manifest.with_name(f"{manifest.stem}-checkpoint.safetensors")
             if not options.resume and first:
-                checkpoint.unlink(missing_ok=True)
-            elif not options.resume:
-                checkpoint = None  # the first process may not have removed it yet
+                checkpoint.unlink(missing_ok=True)  # the other processes do not read it
             done = {**identity, "commit": commit(), "machine": machine(options.device),
                     **one_seed(settings, data, seed, options.held_out, options.engine, manifest.with_suffix(".safetensors"),
                              checkpoint)}

@@ -1,5 +1,6 @@
 """An outer step recorded as a CUDA graph: a GPU then repeats its thousands of small kernels without waiting for Python."""
 
+import copy
 import warnings
 
 import torch
@@ -29,24 +30,25 @@ class Captured:
                 largest = other.abs().nan_to_num(posinf=0).max().item()  # a divergence is for the loop to tell
                 if not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * largest, equal_nan=True):
                     raise RuntimeError("the record gave other numbers than the step itself")
-        except (RuntimeError, AssertionError) as cause:  # what PyTorch raises, the latter where it was built without CUDA
+        except (RuntimeError, ValueError, AssertionError) as cause:  # the latter two where there is no CUDA
             self._repeat, self._compared = self._function, 2
             warnings.warn(f"The outer step was not captured in a CUDA graph ({str(cause).splitlines()[0]}): it works without, "
                           "but slower.", stacklevel=2)
         return expected
 
     def _recorded(self, network, goal, tensors):
-        static = [tensor.detach().clone() for tensor in tensors]
-        aside = torch.cuda.Stream()  # PyTorch asks for some calls on another stream, where libraries set themselves up
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(3):
-                self._function(network, goal, *static)
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            found = self._function(network, goal, *static)
-        inputs = [*network.parameters(), *network.buffers(), *static]  # the record reads and writes these places in memory
+        own, static = copy.deepcopy(network), [tensor.detach().clone() for tensor in tensors]
+        inputs = [*own.parameters(), *own.buffers(), *static]  # the record reads these places in memory, and no others
+
+        with torch.cuda.device(static[0].device):
+            aside, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(3):  # PyTorch asks for some calls on another stream, where libraries set themselves up
+                    self._function(own, goal, *static)
+                with torch.cuda.graph(graph, stream=aside):
+                    found = self._function(own, goal, *static)
+            torch.cuda.current_stream().wait_stream(aside)
 
         def repeat(network, goal, *tensors):
             with torch.no_grad():

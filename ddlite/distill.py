@@ -33,7 +33,8 @@ class State:
         loss: the goal's loss on this step's real batch, before the update.
         distilled: the set as it is now: an average over the last iterates, which jumps less than they do.
 
-    The last two wait for the device, and only when they are asked for: a GPU that is not asked goes on.
+    The last two wait for the device, and only when they are asked for: a GPU that is not asked goes on. There, a divergence is
+    noticed at the next look (validation or checkpoint); until then, `loss` stays at it, and `distilled` at the set before it.
     """
 
     outer_step: int
@@ -54,7 +55,8 @@ class State:
 
 
 class Diverged(ArithmeticError):
-    """The loss or its gradient became infinite or NaN. `state` is the last good `State` (None at the first step)."""
+    """The loss or its gradient became infinite or NaN. `state` is the last `State` before it was noticed, or None; its `best`
+    and `distilled` are good."""
 
     def __init__(self, message, state):
         super().__init__(message)
@@ -164,9 +166,9 @@ def _loop(dset, start, goal, settings, learned, keep):
         with _enough_memory(0):
             first, best_score, best = 0, validate(dset, start, goal, among), dset
 
+    before = batches.get_state()
     try:
         for outer_step in range(first + 1, outer_steps + 1):
-            before = batches.get_state()
             images, labels = draw(goal.data, settings["batch_size"], batches)
             networks = start.networks("training", number, first=(outer_step - 1) * number)
             with _enough_memory(outer_step):
@@ -185,6 +187,7 @@ def _loop(dset, start, goal, settings, learned, keep):
                     score = validate(current, start, goal, among)
                 if score > best_score:
                     best, best_score = current, score
+            before = batches.get_state()
             state = State(outer_step, outer_steps, score, best, best_score, learned.last[1], snapshot)
             if keeps:
                 keep.write(state, learned, batches)
@@ -194,7 +197,7 @@ def _loop(dset, start, goal, settings, learned, keep):
             keep.write(state, learned, batches)
         raise
     except KeyboardInterrupt:  # in the middle of a step: keep what was there before it, if nothing has changed yet
-        if keep and state and learned.steps == state.outer_step:
+        if keep and state and learned.steps == state.outer_step and learned.finite():
             batches.set_state(before)
             keep.write(state, learned, batches)
         raise
@@ -213,9 +216,15 @@ def _enough_memory(outer_step):
 
 def draw(data: Data, batch_size, generator):
     """A batch of real training images and labels, drawn with replacement; the same ones on every device."""
-    which = torch.randint(len(data.train), (batch_size,), generator=generator).to(data.train.images.device)
+    which = _sent(torch.randint(len(data.train), (batch_size,), generator=generator), data.train.images.device)
     # Channels last in memory: the same numbers, and convolution and pooling of a real batch are faster on a CPU.
     return data.train.images[which].to(memory_format=torch.channels_last), data.train.labels[which]
+
+
+def _sent(tensor, device):
+    """The tensor on a device. A GPU is not waited for: a copy from pinned memory is queued like everything else."""
+    queued = device.type == "cuda" and tensor.device.type == "cpu"
+    return tensor.pin_memory().to(device, non_blocking=True) if queued else tensor.to(device)
 
 
 def channels_last(images):
@@ -237,7 +246,7 @@ class Learned:
     Free: images as they are, step sizes that stay positive, labels that sum to 1, a momentum that stays in 0..1.
 
     `last` says of the last outer step its number, its loss and the norm of its meta-gradient, on the device. Where these are
-    not finite, it stays at that step, and so does all that is learned.
+    not finite, it stays at that step, and so do the set and its average (Adam's moments do not).
     """
 
     def __init__(self, dset, settings, engine=None, capture=True):
@@ -260,14 +269,16 @@ class Learned:
 
     def snapshot(self):
         """What makes the distilled set of this moment when it is called: the average over the last iterates."""
-        mean = {name: tensor.clone() for name, tensor in self.mean.items()}
-        return lambda: replace(self._dset, **self._tensors(mean))
+        dset, mean = self._dset, {name: tensor.clone() for name, tensor in self.mean.items()}
+        return lambda: replace(dset, **_constrained(mean))
 
     def meta_gradient(self, networks, goal, images, labels):
         """The mean over networks of the goal's loss, and its gradients with respect to the free numbers (a list)."""
-        tensors, sums = self._tensors(self.free), None
+        tensors, sums = _constrained(self.free), None
         for network in ranks.share(networks):
-            parts = (self._captured or self._of_one)(network.to(images.device), goal, images, labels, *tensors.values())
+            for weight in (*network.parameters(), *network.buffers()):
+                weight.data = _sent(weight.data, images.device)
+            parts = (self._captured or self._of_one)(network, goal, images, labels, *tensors.values())
             sums = parts if sums is None else [so_far + more for so_far, more in zip(sums, parts)]
         loss, *means = (ranks.total(each) / len(networks) for each in sums)
         return loss, torch.autograd.grad(list(tensors.values()), list(self.free.values()), means)
@@ -305,10 +316,10 @@ class Learned:
         return self._fine().item()
 
     def check(self, state):
-        """Raise `Diverged` with the last good `State` if a loss or a gradient was not finite."""
+        """Raise `Diverged` with a `State` if a loss or a gradient was not finite."""
         number, loss, norm = self.last.tolist()
         if not self.finite():
-            sizes = ", ".join(f"{size:.3g}" for size in self.snapshot()().step_sizes[:10])
+            sizes = ", ".join(f"{size:.3g}" for size in _constrained(self.mean)["step_sizes"][:10])
             raise Diverged(f"Distillation diverged at outer step {number:.0f}: loss {loss:.3g}, norm of the meta-gradient "
                            f"{norm:.3g}, step sizes {sizes}. "
                            f"{'The last good set is in state.best of this exception. ' if state else ''}"
@@ -326,10 +337,12 @@ class Learned:
                 for name, tensor in tensors.items():
                     tensor.copy_(found.part(part)[name])
 
-    def _tensors(self, free):
-        make = {"images": torch.clone, "step_sizes": torch.nn.functional.softplus,
-                "labels": lambda logits: logits.softmax(-1), "momentum": torch.sigmoid}
-        return {name: make[name](tensor) for name, tensor in free.items()}
+
+def _constrained(free):
+    """What free numbers stand for: images, positive step sizes, labels that sum to 1, a momentum less than 1."""
+    make = {"images": torch.clone, "step_sizes": torch.nn.functional.softplus,
+            "labels": lambda logits: logits.softmax(-1), "momentum": lambda logit: logit.sigmoid().clamp(max=1 - 2**-24)}
+    return {name: make[name](tensor) for name, tensor in free.items()}
 
 
 def _inverse_softplus(positive):

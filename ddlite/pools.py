@@ -88,7 +88,7 @@ class PoolStart:
         if kept is None:
             network = network.to(self.source.train.images.device)
             seed = network_seed(role, self.fresh.seed, index)
-            kept = unroll.weights_of(pretrain(network, self.source, seed, **self.schedule))
+            kept = [weight.cpu() for weight in unroll.weights_of(pretrain(network, self.source, seed, **self.schedule))]
             if path:
                 save_tensors(path, dict(zip(names, kept)), {**self._identity, "role": role, "index": index})
             else:

@@ -46,11 +46,14 @@ def share(items):
 
 
 def total(tensor):
-    """The sum of a tensor over all processes, in all of them. Raises ConnectionError if one of them has ended."""
+    """The sum of a tensor over all processes, in all of them.
+
+    Raises ConnectionError if one of them has ended (gloo; NCCL ends this one too, after its time limit).
+    """
     if here()[1] == 1:
         return tensor
+    tensor = tensor.clone()
     with _all_present():
-        tensor = tensor.clone()
         distributed.all_reduce(tensor)
     return tensor
 

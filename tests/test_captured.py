@@ -48,7 +48,8 @@ def recorded(monkeypatch):
 
     monkeypatch.setattr(distill_file, "SYNCHRONOUS", ())
     for name, fake in {"Stream": lambda: stream, "current_stream": lambda: stream, "CUDAGraph": new,
-                       "stream": lambda stream: contextlib.nullcontext(), "graph": lambda graph: graph}.items():
+                       "stream": lambda stream: contextlib.nullcontext(), "device": lambda device: contextlib.nullcontext(),
+                       "graph": lambda graph, stream: graph}.items():
         monkeypatch.setattr(torch.cuda, name, fake)
     return made
 
@@ -104,6 +105,17 @@ def test_between_two_looks_nothing_waits_for_the_device(recorded):
     assert waits & {call[0] for call in watch.calls}
 
 
+def test_networks_that_are_kept_stay_as_they_are(recorded):
+    networks, captured = [torch.nn.Linear(3, 2) for _ in range(4)], Captured(function)
+    before = [[weight.clone() for weight in network.parameters()] for network in networks]
+    inputs = torch.ones(1, 3)
+    for network in networks:
+        for one, other in zip(captured(network, None, inputs), function(network, None, inputs)):
+            torch.testing.assert_close(one, other)
+    assert all(torch.equal(weight, was) for network, weights in zip(networks, before)
+               for weight, was in zip(network.parameters(), weights))
+
+
 def test_divergence_is_found_at_the_next_look_and_nothing_bad_is_learned(recorded, tmp_path, monkeypatch):
     """Some steps later than on a CPU, the same step is named, and the set is the one before it."""
     settings, file = {"outer_steps": 60, "learning_rate": 1e6}, tmp_path / "checkpoint.safetensors"
@@ -119,12 +131,29 @@ def test_divergence_is_found_at_the_next_look_and_nothing_bad_is_learned(recorde
     torch.testing.assert_close(late.value.state.distilled.step_sizes, at_once.value.state.distilled.step_sizes)
 
 
-def test_leaving_after_a_divergence_keeps_no_checkpoint_of_it(recorded, tmp_path):
+@pytest.mark.parametrize("leave", [lambda states: states.close(), lambda states: states.throw(KeyboardInterrupt)])
+def test_leaving_after_a_divergence_keeps_no_checkpoint_of_it(recorded, tmp_path, leave):
     states = dd.distill(*problem(), outer_steps=60, learning_rate=1e6, validate_every=60, checkpoint=tmp_path / "c.safetensors")
     for _ in range(39):
         next(states)
-    states.close()
+    with contextlib.suppress(KeyboardInterrupt):
+        leave(states)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_the_same_is_learned_and_nothing_waits(monkeypatch):
+    gpu, here = made_up(n=240).to("cuda"), problem()
+    states = dd.distill(*problem(gpu), outer_steps=9, validate_every=9)
+    for _ in range(3):
+        next(states)
+    torch.cuda.set_sync_debug_mode("error")
+    for _ in range(5):
+        next(states)
+    torch.cuda.set_sync_debug_mode("default")
+    *_, state = states
+    *_, on_cpu = dd.distill(*here, outer_steps=9, validate_every=9)
+    torch.testing.assert_close(state.distilled.images.cpu(), on_cpu.distilled.images, rtol=1e-2, atol=1e-2)
 
 
 def function(network, goal, x):

@@ -142,6 +142,19 @@ def test_interrupted_in_the_middle_of_a_step_nothing_is_lost(tmp_path, monkeypat
     assert equal(last, whole) and len(calls) == 6 + 7
 
 
+def test_interrupted_between_two_steps_nothing_is_lost(tmp_path):
+    """A signal is noticed as soon as the loop goes on, before its next step."""
+    *_, whole = states(None)
+    path = tmp_path / "it.safetensors"
+    running = states(path, checkpoint_every=1000)
+    for _ in range(5):
+        next(running)
+    with pytest.raises(KeyboardInterrupt):
+        running.throw(KeyboardInterrupt)
+    *_, last = states(path)
+    assert equal(last, whole)
+
+
 def test_engines_by_name_and_by_size():
     plain, adjoint = (next(states(engine=engine)) for engine in ("plain", "adjoint"))
     torch.testing.assert_close(plain.distilled.images, adjoint.distilled.images, rtol=1e-4, atol=1e-4)

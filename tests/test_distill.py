@@ -76,8 +76,9 @@ def test_step_sizes_stay_positive():
     assert state.distilled.step_sizes.min() > 0
 
 
-def test_divergence_is_told_and_the_best_is_kept():
-    dset, start, goal = problem()
+@pytest.mark.parametrize("noise", [{}, {"momentum": 0.3, "learn_labels": True}])
+def test_divergence_is_told_and_the_best_is_kept(noise):
+    dset, start, goal = problem(**noise)
     states = []
     with pytest.raises(dd.Diverged, match=r"outer step \d+: loss .* step sizes .*smaller learning_rate") as caught:
         for state in dd.distill(dset, start, goal, outer_steps=50, learning_rate=1e6, validate_every=1):

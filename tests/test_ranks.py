@@ -56,6 +56,13 @@ def test_two_processes_compute_what_one_does(tmp_path):
     assert about_two["command"].startswith("torchrun --nproc-per-node 2 -m -- ddlite distill")
 
 
+def test_two_processes_begin_anew_where_asked_to(tmp_path):
+    checkpoint = tmp_path / "it-seed0-checkpoint.safetensors"
+    checkpoint.write_bytes(b"of an earlier run")
+    code, _, errors = finish(distill(tmp_path / "it", "--outer-steps", "4", "--no-resume", launcher=TORCHRUN))
+    assert code == 0 and (tmp_path / "it.safetensors").is_file() and not checkpoint.exists(), errors
+
+
 def test_two_processes_share_the_pre_training(tmp_path):
     """The same networks, to the bit, as one process trains; the first process alone writes what was measured."""
     words = ["pretrain", "--experiment", "attack", "--pool", "3", "--pretraining-epochs", "1"]
