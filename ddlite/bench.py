@@ -35,6 +35,7 @@ from ddlite.networks import AlexCifarNet, LeNet
 from ddlite.starts import RandomStart
 
 STEPS = (3, 30, 100, 300)
+PLANS = {90.0: 950, 93.8: 3200}  # outer steps for ten MNIST images to reach a validation accuracy in
 
 
 class PlainLeNet(LeNet):
@@ -247,17 +248,20 @@ def growth(found):
     return (peak["T=300"] - peak["T=100"]) * 2**20 / 200 / weights
 
 
-def time_to_accuracy(seed, limit, device="cpu", goals=(90.0, 93.8), passes=5):
-    """Seconds until ten MNIST images (fixed start, laptop settings, so many steps) reach each validation accuracy.
+def time_to_accuracy(seed, goal, device="cpu"):
+    """Seconds until ten MNIST images, for a fixed start and four gradient steps, reach a validation accuracy.
 
-    A dict {accuracy: seconds, or None if not within the limit}; looking at the validation images every 50 steps is counted.
+    Each goal of `PLANS` has so many outer steps to fall to a learning rate of 0 in, and 20 looks at the validation images,
+    which are counted. Labels are learned too; images learn twice as fast as in the laptop profile, step sizes three quarters.
+
+    Returns the seconds (None if it is never reached) and the best validation accuracy until then.
     """
-    settings = profiles.fixed("laptop", passes=passes, validate_every=50)
-    data, reached = load(settings.data, device=device), dict.fromkeys(goals)
+    outer_steps = PLANS[goal]
+    settings = profiles.fixed("laptop", passes=4, learn_labels=True, learning_rate=0.1, outer_steps=outer_steps,
+                              validate_every=outer_steps // 20)
+    data = load(settings.data, device=device)
     start, began = settings.starts(data, seed), time.perf_counter()
-    for state in distill(settings.noise(data, seed), start, Fit(data), seed=seed, **settings.outer()):
-        now = time.perf_counter() - began
-        reached = {goal: now if at is None and state.best_score >= goal else at for goal, at in reached.items()}
-        if now > limit or None not in reached.values():
-            break
-    return reached
+    for state in distill(settings.noise(data, seed), start, Fit(data), seed=seed, step_size_rate=0.15, **settings.outer()):
+        if state.best_score >= goal:
+            return time.perf_counter() - began, state.best_score
+    return None, state.best_score
