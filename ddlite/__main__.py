@@ -68,7 +68,7 @@ def main(arguments=None):
     look.add_argument("--output", type=Path, required=True, help="the picture: OUTPUT.png")
     look.set_defaults(command=show)
     measure = commands.add_parser("bench", allow_abbrev=False, help="measure speed, as ratios to the plain way")
-    measure.add_argument("--configs", nargs="+", default=list(bench.CONFIGS), choices=bench.CONFIGS, help="which (all)")
+    measure.add_argument("--configs", nargs="*", default=list(bench.CONFIGS), choices=bench.CONFIGS, help="which (all)")
     measure.add_argument("--repeats", type=int, default=5, help="of each, interleaved; the medians count (5)")
     measure.add_argument("--json", type=Path, help="write the rows to this file, too")
     measure.add_argument("--time-to-accuracy", type=int, default=0, metavar="SEEDS",
