@@ -291,7 +291,7 @@ def measure_speed(options):
     for goal in options.goals:
         for seed in range(options.time_to_accuracy):
             seconds, best = bench.time_to_accuracy(seed, goal, options.device)
-            rows.append({"config": "time to accuracy", "goal": goal, "outer_steps": bench.PLANS[goal], "seed": seed,
+            rows.append({"config": "time to accuracy", "goal": goal, "plan": bench.PLANS[goal], "seed": seed,
                          "seconds": seconds, "best": best, "threads": torch.get_num_threads()})
             after = f"after {seconds:.0f} s" if seconds else f"not reached (best {best:.1f} %)"
             print(f"ten MNIST images, seed {seed}: {goal} % of validation images {after}", flush=True)
