@@ -13,7 +13,8 @@ from ddlite.files import read_json
 QUOTED = {("mnist", "fixed", 10): "93.8", ("mnist", "random", 100): "79.5 ± 8.1"}
 BEST_QUOTED = {("mnist", "fixed", 10): "96.13 (learned labels)"}
 QUOTED_ADAPTATION = {("usps", "mnist"): "67.5 ± 3.9 before, 92.7 ± 1.4 after",
-                     ("mnist", "usps"): "90.4 ± 3.0 before, 95.4 ± 1.8 after (another version of USPS)"}
+                     ("mnist", "usps"): "90.4 ± 3.0 before, 95.4 ± 1.8 after (another version of USPS)",
+                     ("svhn.npz", "mnist"): "52 before, 85 after (rounded; all of SVHN)"}
 NAMES = {"mnist": "MNIST", "usps": "USPS", "digits": "digits", "svhn": "SVHN", "svhn.npz": "SVHN (1,083 of its images)",
          "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR-10", "cifar10.npz": "cifar10-jpeg"}
 
@@ -31,8 +32,8 @@ def setting(about):
 
 
 def of_seeds(tests):
-    """How many seeds, and what they reached."""
-    return f"{len(tests)}: {mean(tests):.1f} ({min(tests):.1f} to {max(tests):.1f})"
+    """How many seeds, and, where there are some, what they reached."""
+    return "1" if len(tests) == 1 else f"{len(tests)}: {mean(tests):.1f} ({min(tests):.1f} to {max(tests):.1f})"
 
 
 def images_of(wanted):
@@ -179,6 +180,23 @@ def speed():
         for name, taken, memory in ways:
             lines.append(f"| {name} | {row['plain_s']:.3f} | {taken:.3f} | **{row['plain_s'] / taken:.2f}** "
                          f"| {row['plain_mb']:.0f} MiB | {memory:.0f} MiB |")
+    return "\n".join([*lines, "", made_by(measured)])
+
+
+def time_to_accuracy():
+    """How long ten MNIST images took to each validation accuracy (time_to_*.json), and with which commands."""
+    lines = ["| validation accuracy, % | outer steps planned | seconds, seeds 0, 1, ... | best reached, % |", "|" + "---|" * 4]
+    found = [read_json(path) for path in sorted(Path(__file__).parent.glob("time_to_*.json"))]
+    for measured in found:
+        rows = measured["rows"]
+        taken = ", ".join(f"{row['seconds']:.0f}" if row["seconds"] else "never" for row in rows)
+        best = ", ".join(f"{row['best']:.1f}" for row in rows)
+        lines.append(f"| {rows[0]['goal']} | {rows[0]['plan']['outer_steps']:,} | {taken} | {best} |")
+    return "\n\n".join(["\n".join(lines), *map(made_by, found)])
+
+
+def made_by(measured):
+    """The command behind a benchmark's rows, and the machine."""
     machine = measured["machine"]
-    return "\n".join([*lines, "", f"`{measured['command']}` at {measured['commit']}, on {machine['device']}, threads: "
-                      f"{machine['threads']}, torch {machine['torch']}."])
+    return (f"`{measured['command']}` at {measured['commit']}, on {machine['device']}, threads: {machine['threads']}, "
+            f"torch {machine['torch']}.")
