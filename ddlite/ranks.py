@@ -33,10 +33,15 @@ def joined(device):
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         cuda.set_device(device)
     distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
+    alone = False
     try:
         yield device
+    except ConnectionError:  # nobody is left to take leave of, which can take longer than torchrun waits before it kills
+        alone = True
+        raise
     finally:
-        distributed.destroy_process_group()
+        if not alone:
+            distributed.destroy_process_group()
 
 
 def share(items):
