@@ -318,7 +318,7 @@ class Learned:
     def check(self, state):
         """Raise `Diverged` with a `State` if a loss or a gradient was not finite."""
         number, loss, norm = self.last.tolist()
-        if not self.finite():
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             sizes = ", ".join(f"{size:.3g}" for size in _constrained(self.mean)["step_sizes"][:10])
             raise Diverged(f"Distillation diverged at outer step {number:.0f}: loss {loss:.3g}, norm of the meta-gradient "
                            f"{norm:.3g}, step sizes {sizes}. "
