@@ -36,22 +36,22 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum
         plain = momentum is None or directions is None
         directions = list(gradients) if plain else [momentum * d + g for d, g in zip(directions, gradients)]
         kept.append((weights, None if momentum is None else (before, directions)))
-        weights = [w - step_sizes[t] * d for w, d in zip(weights, directions)]
+        weights = [(d * -step_sizes[t]).add_(w) for w, d in zip(weights, directions)]
 
     final = [w.requires_grad_() for w in weights]
     value = goal_loss(final)
-    v = torch.autograd.grad(value, final)
+    v = [a.clone() for a in torch.autograd.grad(value, final)]
     u = None  # the adjoint of the directions, where momentum carries them on
     for t, batch in reversed(steps):  # and back
         weights, carried = kept.pop()
         gradients, weights, parts = gradients_at(weights, batch, create_graph=True)
         before, directions = (None, gradients) if carried is None else carried
-        sums["step_sizes"][t] = -sum((d.detach() * a).sum() for d, a in zip(directions, v))
-        u = [-step_sizes[t] * a for a in v] if u is None else [b - step_sizes[t] * a for a, b in zip(v, u)]
+        sums["step_sizes"][t] = -sum(torch.dot(d.detach().flatten(), a.flatten()) for d, a in zip(directions, v))
+        u = [a * -step_sizes[t] for a in v] if u is None else [b - step_sizes[t] * a for a, b in zip(v, u)]
         if before is not None:
             sums["momentum"] += sum((d * b).sum() for d, b in zip(before, u))
         *back, = torch.autograd.grad(gradients, [*weights, *parts], u)
-        v = [a + b for a, b in zip(v, back)]
+        v = [a.add_(b) for a, b in zip(v, back)]
         for name, gradient in zip(examples, back[len(weights):]):
             sums[name][batch] += gradient
         u = None if momentum is None else [momentum * b for b in u]
