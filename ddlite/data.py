@@ -45,6 +45,7 @@ KNOWN = {
     "fashion-mnist": Known("FashionMNIST", [f"FashionMNIST/{file}" for file in MNIST_FILES],
                            (0.2860,), (0.3530,), 28),
     "usps": Known("USPS", ["usps.bz2", "usps.t.bz2"], (0.159727,), (0.257267,), 28),
+    "usps-mixed": Known("USPS", ["usps.bz2", "usps.t.bz2"], (0.159727,), (0.257267,), 28),
     "svhn": Known("SVHN", ["train_32x32.mat", "test_32x32.mat"], (0.43791, 0.44398, 0.47293),
                   (0.19803, 0.20102, 0.19704), 32, ({"split": "train"}, {"split": "test"})),
     "cifar10": Known("CIFAR10", [f"cifar-10-batches-py/{file}" for file in CIFAR10_FILES],
@@ -115,8 +116,9 @@ def load(name, root=None, device="cpu", size=None, channels=None, download=True)
     Args:
         name: "digits" (1,797 handwritten digits that come with scikit-learn, 8x8 grey pixels made 24x24; nothing is
             downloaded); "digits-shifted" (the same digits, slanted, on a cloudy ground: another domain); "mnist",
-            "fashion-mnist", "usps", "svhn" or "cifar10" (through torchvision); "voc2007" or "cub200" (`photographs`; about
-            15 GB in memory at 224 pixels); or the path of an .npz file with x_train, y_train, x_test, y_test (see
+            "fashion-mnist", "usps", "svhn" or "cifar10" (through torchvision); "usps-mixed" (all of USPS, divided anew: its own
+            test images are harder than those to learn from); "voc2007" or "cub200" (`photographs`; about 15 GB in memory at
+            224 pixels); or the path of an .npz file with x_train, y_train, x_test, y_test (see
             `from_arrays`), looked for under the data root if it is not here, whose name it then bears.
         root: the folder where data sets lie; by default the environment variable DDLITE_DATA, else
             the user's cache folder.
@@ -162,7 +164,10 @@ def load(name, root=None, device="cpu", size=None, channels=None, download=True)
         raise ValueError(f"{name}: the files under {root} cannot be read ({cause}). Remove {known.files[0]} and its "
                          "neighbours there; they will be fetched again.") from cause
     (x_train, y_train), (x_test, y_test) = (_arrays(part) for part in parts)
-    classes = DIGITS if name in ("mnist", "usps", "svhn") else tuple(parts[0].classes)
+    if name == "usps-mixed":
+        images, labels = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
+        x_train, x_test, y_train, y_test = train_test_split(images, labels, test_size=0.2, stratify=labels, random_state=0)
+    classes = DIGITS if name in ("mnist", "usps", "usps-mixed", "svhn") else tuple(parts[0].classes)
     return from_arrays(x_train, y_train, x_test, y_test, name=name, classes=classes,
                        mean=known.mean, std=known.std, size=size or known.size).to(device)
 

@@ -147,7 +147,7 @@ def test_what_torchvision_yields_is_understood(name, shape, labels, tmp_path, mo
     monkeypatch.setattr(data_module.Known, "open", lambda self, root, download: [stand_in(), stand_in()])
     data = dd.load(name, root=tmp_path)
     assert data.shape == (len(known.mean), known.size, known.size) and data.name == name and data.mean == known.mean
-    assert data.classes == (tuple("0123456789") if name == "svhn" else tuple(f"class {k}" for k in range(10)))
+    assert data.classes == (tuple("0123456789") if name in ("svhn", "usps-mixed") else tuple(f"class {k}" for k in range(10)))
 
 
 def test_absent_set_without_a_network(tmp_path, monkeypatch):
@@ -204,7 +204,8 @@ def test_data_root_that_cannot_be_written_to(tmp_path):
 
 
 @pytest.mark.parametrize("name, shape, sizes", [("mnist", (1, 28, 28), (55000, 5000, 10000)),
-                                               ("usps", (1, 28, 28), (6076, 1215, 2007))])
+                                               ("usps", (1, 28, 28), (6076, 1215, 2007)),
+                                               ("usps-mixed", (1, 28, 28), (6199, 1239, 1860))])
 def test_real_data(real_root, name, shape, sizes):
     data = dd.load(name, root=real_root, download=False)
     assert data.shape == shape and tuple(len(s) for s in (data.train, data.validation, data.test)) == sizes
