@@ -74,7 +74,7 @@ def main(arguments=None):
     measure.add_argument("--json", type=Path, help="write the rows to this file, too")
     measure.add_argument("--time-to-accuracy", type=int, default=0, metavar="SEEDS",
                          help="also distil ten MNIST images with so many seeds until each goal (0; minutes for each)")
-    measure.add_argument("--goals", nargs="+", type=float, default=list(bench.PLANS), choices=bench.PLANS,
+    measure.add_argument("--goals", nargs="+", type=float, default=list(bench.OUTER_STEPS), choices=bench.OUTER_STEPS,
                          help="validation accuracies, %% (all)")
     measure.set_defaults(command=measure_speed)
     mark = commands.add_parser("grade", allow_abbrev=False, help="grade a folder of submissions of one assignment")
@@ -291,7 +291,7 @@ def measure_speed(options):
     for goal in options.goals:
         for seed in range(options.time_to_accuracy):
             seconds, best = bench.time_to_accuracy(seed, goal, options.device)
-            rows.append({"config": "time to accuracy", "goal": goal, "plan": bench.PLANS[goal], "seed": seed,
+            rows.append({"config": "time to accuracy", "goal": goal, "outer_steps": bench.OUTER_STEPS[goal], "seed": seed,
                          "seconds": seconds, "best": best, "threads": torch.get_num_threads()})
             after = f"after {seconds:.0f} s" if seconds else f"not reached (best {best:.1f} %)"
             print(f"ten MNIST images, seed {seed}: {goal} % of validation images {after}", flush=True)

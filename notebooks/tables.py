@@ -184,15 +184,15 @@ def speed():
 
 
 def time_to_accuracy():
-    """How long ten MNIST images took to each validation accuracy (time_to_*.json), and with which commands."""
+    """How long ten MNIST images took to each validation accuracy (time_to_accuracy.json), and with which command."""
     lines = ["| validation accuracy, % | outer steps planned | seconds, seeds 0, 1, ... | best reached, % |", "|" + "---|" * 4]
-    found = [read_json(path) for path in sorted(Path(__file__).parent.glob("time_to_*.json"))]
-    for measured in found:
-        rows = measured["rows"]
+    measured = read_json(Path(__file__).with_name("time_to_accuracy.json"))
+    for goal in sorted({row["goal"] for row in measured["rows"]}):
+        rows = [row for row in measured["rows"] if row["goal"] == goal]
         taken = ", ".join(f"{row['seconds']:.0f}" if row["seconds"] else "never" for row in rows)
         best = ", ".join(f"{row['best']:.1f}" for row in rows)
-        lines.append(f"| {rows[0]['goal']} | {rows[0]['plan']['outer_steps']:,} | {taken} | {best} |")
-    return "\n\n".join(["\n".join(lines), *map(made_by, found)])
+        lines.append(f"| {goal} | {rows[0]['outer_steps']:,} | {taken} | {best} |")
+    return "\n".join([*lines, "", made_by(measured)])
 
 
 def made_by(measured):
