@@ -249,9 +249,10 @@ def growth(found):
 
 
 def time_to_accuracy(seed, goal, device="cpu"):
-    """Seconds until ten MNIST images with learned labels, for a fixed start and five gradient steps, reach a validation accuracy.
+    """Seconds until ten MNIST images with learned labels, for a fixed start and five gradient steps, reach an accuracy.
 
-    The learning rate falls to 0 over the outer steps planned for the goal; looks at the validation images on the way are counted.
+    That is the validation accuracy. The learning rate falls to 0 over the outer steps planned for the goal; the looks
+    at the validation images on the way are counted.
 
     Returns the seconds (None if it is never reached) and the best validation accuracy until then.
     """
