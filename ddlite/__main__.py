@@ -241,8 +241,12 @@ def evaluate(options):
     if dset.start is None or not hasattr(dd, dset.start["network"]):
         raise ValueError("This set was not learned for one of ddlite's networks: use ddlite.evaluate from Python.")
     make = getattr(dd, dset.start["network"])
+    example = make(data.shape, len(data.classes))
+    if {name: list(weight.shape) for name, weight in example.named_parameters()} != dset.start["shapes"]:
+        raise ValueError(f"This set was not learned for ddlite's {dset.start['network']} as it comes, but for one with other "
+                         "layers: use ddlite.evaluate from Python.")
     if dset.start["kind"] == "fixed":
-        networks = [dset.train(make(data.shape, len(data.classes)), passes=0)]
+        networks = [dset.train(example, passes=0)]
     elif dset.start["kind"] == "random":
         networks = dd.RandomStart(make, data, dset.start["law"], dset.start["seed"]).networks("held-out", options.held_out)
     else:

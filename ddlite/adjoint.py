@@ -40,7 +40,7 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum
 
     final = [w.requires_grad_() for w in weights]
     value = goal_loss(final)
-    v = [a.clone() for a in torch.autograd.grad(value, final)]
+    v = [a.clone() for a in torch.autograd.grad(value, final, materialize_grads=True)]
     u = None  # the adjoint of the directions, where momentum carries them on
     for t, batch in reversed(steps):  # and back
         weights, carried = kept.pop()
@@ -50,7 +50,8 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum
         u = [a * -step_sizes[t] for a in v] if u is None else [b - step_sizes[t] * a for a, b in zip(v, u)]
         if before is not None:
             sums["momentum"] += sum((d * b).sum() for d, b in zip(before, u))
-        *back, = torch.autograd.grad(gradients, [*weights, *parts], u)
+        curved, along = zip(*[(g, b) for g, b in zip(gradients, u) if g.requires_grad])  # in some the loss is linear
+        *back, = torch.autograd.grad(curved, [*weights, *parts], along, materialize_grads=True)
         v = [a.add_(b) for a, b in zip(v, back)]
         for name, gradient in zip(examples, back[len(weights):]):
             sums[name][batch] += gradient

@@ -68,8 +68,8 @@ def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES, passes=None, n
     return chosen, {size: score for (k, size), score in scores.items() if k == best}
 
 
-def nearest_neighbour(data, dset):
-    """Accuracy of the k nearest neighbours among the set's images, on normalised pixels, in percent on the test images.
+def nearest_neighbour(goal, dset):
+    """The goal's score of the k nearest neighbours among the set's images, on normalised pixels, in percent on the test images.
 
     Nothing is trained; k (1, 3 or 5) is chosen on the validation images (scikit-learn). A learned label counts as its
     likeliest class.
@@ -79,11 +79,11 @@ def nearest_neighbour(data, dset):
     images, labels = images.flatten(1).cpu().numpy(), labels.cpu().numpy()
 
     def percent(k, split):
-        return 100 * KNeighborsClassifier(k).fit(images, labels).score(split.images.flatten(1).cpu().numpy(),
-                                                                      split.labels.cpu().numpy())
+        predicted = KNeighborsClassifier(k).fit(images, labels).predict(split.images.flatten(1).cpu().numpy())
+        return goal.rate(torch.from_numpy(predicted).to(split.labels), split.labels)
 
-    k = max([k for k in (1, 3, 5) if k <= len(images)], key=lambda k: percent(k, data.validation))
-    return percent(k, data.test)
+    k = max([k for k in (1, 3, 5) if k <= len(images)], key=lambda k: percent(k, goal.data.validation))
+    return percent(k, goal.data.test)
 
 
 def table(goal, start, images_per_class=1, batches=10, passes=PASSES, networks=200, draws=5, candidates=20, epochs=10,
@@ -118,7 +118,7 @@ def table(goal, start, images_per_class=1, batches=10, passes=PASSES, networks=2
     means, _ = with_best_step_size(class_means(data, batches), start, goal, passes=passes)
     yield "class means", _over_draws([means], start, goal, networks)
     for name, sets in (("k-NN, random real", random[:draws]), ("k-NN, k-means", clusters)):
-        yield name, _report(goal, [[nearest_neighbour(data, dset)] for dset in sets], 0, "draw")
+        yield name, _report(goal, [[nearest_neighbour(goal, dset)] for dset in sets], 0, "draw")
 
     def trained(network, rate):
         network = network.to(data.train.images.device)
@@ -137,7 +137,7 @@ def _over_draws(sets, start, goal, networks):
     reports = [evaluate(dset, start.networks("held-out", min(each, networks - k * each), first=k * each), goal,
                         goal.data.test, [dset.passes]) for k, dset in enumerate(sets) if k * each < networks]
     first, scores = reports[0], [scores for report in reports for scores in report.scores]
-    return replace(first, scores=scores, unit="draw" if isinstance(start, FixedStart) else "network",
+    return replace(first, scores=scores, draws=len(reports), unit="draw" if isinstance(start, FixedStart) else "network",
                    per_class={name: sum(report.per_class[name] * len(report.scores) for report in reports) / len(scores)
                               for name in first.per_class},
                    measures=first.measures and {words: [one for report in reports for one in report.measures[words]]

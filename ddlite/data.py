@@ -118,8 +118,9 @@ def load(name, root=None, device="cpu", size=None, channels=None, download=True)
             downloaded); "digits-shifted" (the same digits, slanted, on a cloudy ground: another domain); "mnist",
             "fashion-mnist", "usps", "svhn" or "cifar10" (through torchvision); "usps-mixed" (all of USPS, divided
             anew, with a black frame, as in the paper: USPS's own test images are harder than those to learn from);
-            "voc2007" or "cub200" (`photographs`; about 15 GB in memory at 224 pixels); or the path of an .npz file with x_train, y_train, x_test, y_test (see
-            `from_arrays`), looked for under the data root if it is not here, whose name it then bears.
+            "voc2007" or "cub200" (`photographs`; about 15 GB in memory at 224 pixels); or the path of an .npz file with
+            x_train, y_train, x_test, y_test (see `from_arrays`), looked for under the data root if it is not here, whose
+            name it then bears.
         root: the folder where data sets lie; by default the environment variable DDLITE_DATA, else
             the user's cache folder.
         device: where the tensors go, "cpu" or "cuda"; Apple's "mps" is not supported.
@@ -196,7 +197,7 @@ def from_arrays(x_train, y_train, x_test, y_test, name, classes=None, mean=None,
     if x_train.shape[1:] != x_test.shape[1:]:
         raise ValueError(f"{name}: training images are {tuple(x_train.shape[1:])}, test images {tuple(x_test.shape[1:])} "
                          "(channels, height, width): they must agree.")
-    classes = tuple(map(str, range(int(y_train.max()) + 1))) if classes is None else tuple(classes)
+    classes = tuple(map(str, range(int(y_train.max()) + 1))) if classes is None else tuple(map(str, classes))
     for x, y, which in ((x_train, y_train, "train"), (x_test, y_test, "test")):
         if len(x) != len(y):
             raise ValueError(f"{name}: {len(x)} images in x_{which}, but {len(y)} labels in y_{which}.")
@@ -361,7 +362,7 @@ def _as_labels(array, which):
     if array.dim() != 1 or array.is_floating_point() or array.dtype == torch.bool:
         raise ValueError(f"{which} has shape {tuple(array.shape)} and type {array.dtype}: "
                          "expected one integer class number for each image.")
-    return array.long()
+    return array.long().clone()  # the caller may change his own
 
 
 def _download(name, fetch, root, missing):

@@ -14,6 +14,7 @@ from ddlite.checkpoint import Checkpoint
 from ddlite.data import Data
 from ddlite.distilled import DistilledSet
 from ddlite.files import fingerprint
+from ddlite.goals import CHUNK
 from ddlite.pools import PoolStart
 
 ENGINES = {"plain": unroll.meta_gradient, "adjoint": adjoint.meta_gradient}
@@ -91,9 +92,9 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         validation_networks: how many networks are trained for such a look; always the same ones.
         engine: "plain" (`unroll.meta_gradient`) or "adjoint" (`adjoint.meta_gradient`: the same numbers, slower, far less
             memory). By default plain, unless the training is long or the network large.
-        checkpoint: a file in which the distillation is kept, every `checkpoint_every` outer steps and when the loop over the
-            states is left between two of them; if the file is there already, the distillation goes on from it, on a CPU with
-            the very numbers it would have had.
+        checkpoint: a file in which the distillation is kept, every `checkpoint_every` outer steps and when the generator is
+            closed between two of them (`states.close()`; a loop over `distill(...)` itself closes it when it is left); if the
+            file is there already, the distillation goes on from it, on a CPU with the very numbers it would have had.
 
     Returns a generator of `State`, one for each outer step. It computes only when asked for the next one, so that leaving
     the loop stops it.
@@ -125,6 +126,7 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     learned, keep = Learned(dset, settings, engine), None
     if checkpoint is not None:
         keep = Checkpoint(checkpoint, checkpoint_every, {**settings, "start": dset.start, "data": goal.data.fingerprint,
+                                                         "layers": repr(start.networks("validation")[0]),
                                                          "goal": goal.name, "set": fingerprint(*dset.tensors().values()),
                                                          "normalisation": [*dset.mean, *dset.std],
                                                          "classes": list(dset.classes)})
@@ -192,8 +194,8 @@ def _loop(dset, start, goal, settings, learned, keep):
             if keeps:
                 keep.write(state, learned, batches)
             yield state
-    except GeneratorExit:  # the loop was left, between two steps
-        if keep and learned.finite():
+    except GeneratorExit:  # the loop was left, between two steps; perhaps long ago, and another has gone on in the meantime
+        if keep and learned.finite() and ((there := keep.read()) is None or there.outer_step < state.outer_step):
             keep.write(state, learned, batches)
         raise
     except KeyboardInterrupt:  # in the middle of a step: keep what was there before it, if nothing has changed yet
@@ -211,7 +213,8 @@ def _enough_memory(outer_step):
         if not any(words in str(cause) for words in ("out of memory", "can't allocate memory", "not enough memory")):
             raise
         raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint' (--engine adjoint), which keeps "
-                          "no graphs of past gradient steps, or lower images_per_class or batch_size (below 256).") from cause
+                          "no graphs of past gradient steps, or lower images_per_class, or batch_size (below "
+                          f"{CHUNK}: larger batches go in chunks of that).") from cause
 
 
 def draw(data: Data, batch_size, generator):

@@ -25,8 +25,9 @@ class Report:
         scores: for each network, its score in percent after each of these.
         per_class: accuracy on each class after the last pass, in percent, mean over the networks.
         data, split: which images were classified, how many in `images`.
-        gradient_steps: how many one training takes.
+        gradient_steps: how many one training takes, up to the last score.
         unit: what the scores are of, "network" unless said otherwise.
+        draws: how many sets of images the networks were shared out among, as many in turn to each.
         measures: of an attack, what else was measured: {words: for each network, percents as in `scores`}.
     """
 
@@ -39,6 +40,7 @@ class Report:
     gradient_steps: int
     unit: str = "network"
     measures: dict | None = None
+    draws: int = 1
 
     @property
     def before(self):
@@ -62,10 +64,16 @@ class Report:
 
     @property
     def interval(self):
-        """95 % confidence interval of the mean over all such networks (Student's t): (low, high); None for a single one."""
-        n = len(self.scores)
-        half = student.ppf(0.975, n - 1) * self.std / n**0.5 if n > 1 else None
-        return None if half is None else (self.mean - half, self.mean + half)
+        """95 % confidence interval of the mean over all such networks (Student's t): (low, high); None for a single one.
+
+        With several draws, whose networks have their images in common, it is that of the mean over all such draws.
+        """
+        each = -(-len(self.final) // self.draws) if self.draws > 1 else 1
+        means = [statistics.mean(self.final[k:k + each]) for k in range(0, len(self.final), each)]
+        if len(means) < 2:
+            return None
+        half = student.ppf(0.975, len(means) - 1) * statistics.stdev(means) / len(means)**0.5
+        return statistics.mean(means) - half, statistics.mean(means) + half
 
     def to_dict(self):
         """All of it, with mean, std, min, max and interval, as a JSON-able dict, for a manifest."""
@@ -144,7 +152,7 @@ def evaluate(dset, networks, goal, split, after=None):
         raise ValueError("There is no network to evaluate.")
     share = 100 * right / (torch.bincount(split.labels, minlength=classes).cpu() * len(scores))
     return Report(after, scores, dict(zip(dset.classes, share.tolist())), goal.data.name, split.name, len(split),
-                  len(dset.step_sizes), measures={words: [[one[words] for one in each] for each in measured]
+                  dset.batches * after[-1], measures={words: [[one[words] for one in each] for each in measured]
                                                   for words in measured[0][0]} or None)
 
 

@@ -25,7 +25,8 @@ class PoolStart:
         size: training networks in the pool.
         folder: where pre-trained networks are kept, each in a file of its own, so that a pool that was interrupted goes on
             where it stopped; by default they are kept in memory. Each pool has a folder of its own in there, named after
-            all that decides its weights, so that no network of a pool with other settings is ever taken for one of these.
+            all that decides its weights but the code of `forward`, so that no network of a pool with other settings is ever
+            taken for one of these.
         epochs, learning_rate, halve_every, batch_size: of the pre-training, see `pretrain`.
 
     Raises ValueError as `RandomStart` does, and for a file in the folder that is damaged or belongs to another pool.
@@ -40,8 +41,9 @@ class PoolStart:
         if unknown:
             raise ValueError(f"There is no setting {', '.join(sorted(unknown))}. Known: {', '.join(pretrain.__kwdefaults__)}.")
         self._kept = {}
-        self._identity = {**self.describe(), "mean": list(source.mean), "std": list(source.std),
-                          "layers": repr(self.fresh.networks("training")[0])}  # networks of one class may differ in these
+        [first] = self.fresh.networks("training")  # networks of one class may differ in layers, and in how they are drawn
+        self._identity = {**self.describe(), "mean": list(source.mean), "std": list(source.std), "shape": list(source.shape),
+                          "layers": repr(first), "drawn": fingerprint(*unroll.weights_of(first))}
         del self._identity["size"]  # a larger pool has the same first networks
         mark = fingerprint(torch.tensor(list(repr(self._identity).encode())))
         name = f"{source.name}-{self._identity['network']}-{mark}"

@@ -14,7 +14,8 @@ def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, 
     Args:
         images: (N, C, H, W), normalised.
         labels: (N,) class numbers or (N, classes) distributions. `dset.examples()` gives both for a distilled set.
-        network: any `nn.Module`, left as it was; it may have BatchNorm or dropout, because nothing is unrolled.
+        network: any `nn.Module`, left as it was; it may have BatchNorm or dropout, because nothing is unrolled. All its
+            parameters are trained.
         epochs, learning_rate, momentum, decay, batch_size: the field's customary values.
         seed: of the order of the images.
 
@@ -40,10 +41,11 @@ def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, 
         return loss_of_batch(weights, images, labels) + decay / 2 * sum((weight**2).sum() for weight in weights)
 
     def minibatches():
-        for epoch in range(epochs):
-            rate = learning_rate if epoch < epochs // 2 else learning_rate / 10
+        number, half = 0, epochs * -(-len(images) // batch_size) / 2
+        for _ in range(epochs):
             for which in torch.randperm(len(images), generator=generator).to(device).split(batch_size):
-                yield images[which], labels[which], rate
+                yield images[which], labels[which], learning_rate if number < half else learning_rate / 10
+                number += 1
 
     weights = unroll.train(loss, weights, minibatches(), momentum, create_graph=False)
     return unroll.with_weights(trained, weights).eval()

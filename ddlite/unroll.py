@@ -10,7 +10,10 @@ from torch.nn import functional as F
 
 
 def weights_of(network):
-    """A network's weights as a list of tensors that a training can start from (copies, in `parameters()` order)."""
+    """A network's weights as a list of tensors that a training can start from (copies, in `parameters()` order).
+
+    All of them: a parameter that is frozen (`requires_grad=False`) is trained like the others.
+    """
     return [weight.detach().clone().requires_grad_() for weight in network.parameters()]
 
 

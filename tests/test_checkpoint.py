@@ -1,5 +1,6 @@
 """Interrupted work resumes: to the bit, after being killed at any moment, and never from a file that is not its own."""
 
+import copy
 import multiprocessing
 import os
 import random
@@ -46,6 +47,17 @@ def test_left_and_taken_up_again_it_is_the_same(tmp_path):
     assert seen == list(range(1, 13)) and equal(state, whole)
     [again] = states(path)  # nothing is left to do: the last state once more
     assert equal(again, whole)
+
+
+def test_one_that_was_left_long_ago_does_not_undo_what_another_kept(tmp_path):
+    path = tmp_path / "it.safetensors"
+    first = states(path)
+    for _ in range(5):
+        next(first)
+    *_, last = states(path)
+    first.close()
+    [again] = states(path)
+    assert again.outer_step == 12 and equal(again, last)
 
 
 def work(path, outer_steps):
@@ -102,6 +114,15 @@ def test_other_networks_versions_and_damage_are_refused(tmp_path):
     with pytest.raises(ValueError, match="another distillation .*normalisation"):
         next(dd.distill(dd.DistilledSet.noise(shifted), start, dd.Fit(shifted), 12, networks=2, validate_every=3,
                         validation_networks=1, checkpoint=path))
+    for activation in (torch.nn.ReLU(), torch.nn.Tanh()):  # the same weights, another function
+        layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3), activation)
+        start = dd.RandomStart(lambda *_, layers=layers: copy.deepcopy(layers), goal.data)
+        running = dd.distill(dset, start, goal, 12, validate_every=3, validation_networks=1, checkpoint=tmp_path / "own",
+                             checkpoint_every=1)
+        if isinstance(activation, torch.nn.ReLU):
+            next(running)
+    with pytest.raises(ValueError, match="another distillation .*layers"):
+        next(running)
     tensors, about = load_tensors(path)
     save_tensors(tmp_path / "new.safetensors", tensors, {**about, "checkpoint": 99})
     with pytest.raises(ValueError, match="version 99, known: 1.*remove it"):

@@ -56,6 +56,15 @@ def test_tensors_of_your_own():
     assert made_up(classes=3, n=60, size=20).shape == (1, 20, 20)
 
 
+def test_your_own_labels_and_names_are_copied():
+    """Whoever poisons his labels afterwards does not change the test set; names that numpy made can be written to a file."""
+    images, labels = np.random.default_rng(0).random((60, 8, 8), dtype=np.float32), np.arange(60) % 3
+    data = dd.from_arrays(images, labels, images[:30], labels[:30], name="mine", classes=np.unique(labels))
+    labels[:] = 0
+    assert data.test.labels.tolist() == [0, 1, 2] * 10
+    assert data.classes == ("0", "1", "2") and json.dumps(data.classes)
+
+
 def test_normalisation_of_your_own():
     mine = made_up(mean=torch.tensor([0.5]), std=np.array([0.2], dtype=np.float32))
     assert mine.mean == (0.5,) and json.dumps([mine.mean, mine.std])  # plain numbers: they are written to files

@@ -217,6 +217,11 @@ def test_command_line(tmp_path, capsys):
     assert capsys.readouterr().out == first and (tmp_path / "out-seed1.safetensors").stat().st_mtime_ns == written
     main(["evaluate", str(tmp_path / "out.safetensors")])
     assert f"{about['test']:.1f} % after 3 gradient steps" in capsys.readouterr().out
+    other = dd.DistilledSet.load(tmp_path / "out.safetensors")
+    other.start["shapes"]["conv1.weight"] = [7, 1, 5, 5]  # a network of one's own that is called as ddlite's
+    other.save(tmp_path / "own.safetensors", other.initial)
+    with pytest.raises(SystemExit, match="with other layers: use ddlite.evaluate"):
+        main(["evaluate", str(tmp_path / "own.safetensors")])
     main(["show", str(tmp_path / "out.safetensors"), "--output", str(tmp_path / "picture")])
     assert "labelled 0, 1, 2" in capsys.readouterr().out and (tmp_path / "picture.png").read_bytes()[:4] == b"\x89PNG"
     assert not list(tmp_path.glob("*checkpoint*"))

@@ -117,6 +117,20 @@ def test_networks_that_differ_inside_share_no_folder(digits, tmp_path):
     assert pools_of_two[0].folder != pools_of_two[1].folder
 
 
+def test_networks_that_differ_in_pictures_or_first_weights_share_no_folder(digits, tmp_path):
+    """ConvNet3 has the same weights for 24 and for 28 pixels; a law of one's own is known by what it draws."""
+    def make(scale):
+        def drawn(shape, classes):
+            network = dd.MLP(shape, classes)
+            return dd.unroll.with_weights(network, [scale * weight for weight in dd.weights_of(network)])
+        return drawn
+
+    sizes = [dd.PoolStart(dd.ConvNet3, dd.load("digits", size=size), folder=tmp_path, **SHORT) for size in (24, 28)]
+    laws = [dd.PoolStart(make(scale), digits, law="pytorch", folder=tmp_path, **SHORT) for scale in (1, 2)]
+    for one, other in (sizes, laws):
+        assert one.folder != other.folder
+
+
 def test_the_second_domain_of_the_digits(digits):
     shifted = dd.load("digits-shifted")
     assert shifted.shape == digits.shape and torch.equal(shifted.test.labels, digits.test.labels)

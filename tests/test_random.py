@@ -176,6 +176,8 @@ def test_report_says_what_it_knows(tiny):
     assert json.loads(json.dumps(report.to_dict()))["max"] == max(by_hand)
     last = dd.evaluate(dset, start.networks("held-out", 4), goal, tiny.test, after=[2])
     assert last.final == report.final and last.before is None
+    first = dd.evaluate(dset, start.networks("held-out", 4), goal, tiny.test, after=[1])
+    assert "after 2 gradient steps" in str(first) and first.gradient_steps == 2
     with pytest.raises(ValueError, match=r"0\.\.2 can be scored"):
         dd.evaluate(dset, start.networks(), goal, tiny.test, after=[3])
 
@@ -209,6 +211,10 @@ def test_one_call_gives_the_row(tiny):
     assert list(rows) == ["random real", "best of random", "k-means", "class means", "k-NN, random real", "k-NN, k-means",
                           "all real images"]
     assert all(len(rows[name].final) == 3 for name in list(rows)[:4]) and len(rows["k-NN, k-means"].final) == 2
+    real = rows["random real"]  # of three networks, two were trained on the first draw
+    means = [statistics.mean(real.final[:2]), real.final[2]]
+    half = 12.7062 * statistics.stdev(means) / 2**0.5  # Student's t, 1 degree of freedom
+    assert real.draws == 2 and real.interval == pytest.approx((sum(means) / 2 - half, sum(means) / 2 + half), rel=1e-4)
     assert rows["k-NN, random real"].mean > 90 and "2 draws" in str(rows["k-NN, random real"])
     assert all(0 <= score <= 100 for row in rows.values() for score in row.final)
 
@@ -223,6 +229,7 @@ def test_rows_for_one_network_and_for_an_attack(tiny):
     start = dd.RandomStart(dd.MLP, tiny)
     rows = dict(dd.baselines.table(dd.Attack(tiny, 0, 1), start, draws=2, networks=4, fully_trained=1, **size))
     assert all(len(each) == 4 for each in rows["random real"].measures.values())
+    assert rows["k-NN, random real"].mean < 80  # it was taught the true labels, and one in three counts as another
 
 
 def test_from_scratch_is_ordinary_training(tiny):
@@ -240,6 +247,18 @@ def test_from_scratch_is_ordinary_training(tiny):
                 v.mul_(0.9).add_(gradient + 5e-4 * weight)
                 weight.sub_(v * (0.01 if epoch < 5 else 0.001))
     torch.testing.assert_close(weights(trained), weights(network), atol=1e-5, rtol=1e-4)
+
+
+def test_the_rate_falls_at_half_time_whatever_the_number_of_epochs(tiny):
+    """One epoch of two minibatches: the first at the whole rate, the second at a tenth."""
+    network, (images, labels) = dd.initialise(dd.MLP(tiny.shape, 3), 0), dd.baselines.real_images(tiny, 2).examples()
+    trained = dd.train_from_scratch(images, labels, network, epochs=1, momentum=0.0, decay=0.0, batch_size=3)
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(0))
+    for which, rate in zip(order.split(3), (0.01, 0.001)):
+        loss = nn.functional.cross_entropy(network(images[which]), labels[which])
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        dd.unroll.with_weights(network, [w - rate * g for w, g in zip(network.parameters(), gradients)])
+    torch.testing.assert_close(weights(trained), weights(network), atol=1e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize("make", [dd.LeNet, dd.MLP, lambda shape, classes: dd.ConvNet3(shape, classes, width=8)])

@@ -172,6 +172,18 @@ def test_inputs_are_left_as_they_were():
     assert not images.requires_grad and all(weight.grad is None for weight in network.parameters())
 
 
+def test_a_goal_that_looks_at_some_weights_only():
+    """What the goal does not look at has a gradient of zero, in both engines."""
+    network = small_network()
+    images, labels, step_sizes, _ = small_problem(soft=True)
+    arguments = [dd.loss_of(network), lambda weights: (weights[0] ** 2).sum(), dd.weights_of(network),
+                 images, labels, step_sizes]
+    (value, plain), (again, adjoint) = dd.meta_gradient(*arguments), dd.adjoint.meta_gradient(*arguments)
+    assert again == value and plain["images"].abs().max() > 0
+    for name, gradient in plain.items():
+        torch.testing.assert_close(adjoint[name], gradient)
+
+
 def network_of(kind, shape, width, seed):
     """A network of two layers of weights, or three."""
     first = {"linear": [nn.Flatten(), nn.Linear(math.prod(shape), width), nn.Tanh()],
