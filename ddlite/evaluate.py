@@ -27,7 +27,7 @@ class Report:
         data, split: which images were classified, how many in `images`.
         gradient_steps: how many one training takes, up to the last score.
         unit: what the scores are of, "network" unless said otherwise.
-        draws: how many sets of images the networks were shared out among, as many in turn to each.
+        draws: how many sets of images the networks were shared out among: the first networks to the first set, and so on.
         measures: of an attack, what else was measured: {words: for each network, percents as in `scores`}.
     """
 
@@ -153,7 +153,7 @@ def evaluate(dset, networks, goal, split, after=None):
     share = 100 * right / (torch.bincount(split.labels, minlength=classes).cpu() * len(scores))
     return Report(after, scores, dict(zip(dset.classes, share.tolist())), goal.data.name, split.name, len(split),
                   dset.batches * after[-1], measures={words: [[one[words] for one in each] for each in measured]
-                                                  for words in measured[0][0]} or None)
+                                                      for words in measured[0][0]} or None)
 
 
 def _summary(scores):

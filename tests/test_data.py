@@ -220,6 +220,10 @@ def test_real_data(real_root, name, shape, sizes):
     assert data.shape == shape and tuple(len(s) for s in (data.train, data.validation, data.test)) == sizes
     if name != "usps":  # stretched to 28 pixels, with the paper's mean and standard deviation of framed pictures
         assert abs(float(data.train.images.mean())) < 0.01 and abs(float(data.train.images.std()) - 1) < 0.01
+    if name == "usps-mixed":  # what notebook 03 says of its frame
+        images = torch.cat([part.images for part in (data.train, data.validation, data.test)])
+        levels = dd.data.grey_levels(images, data.mean, data.std)
+        assert abs(float(levels.mean()) - 0.159727) < 0.0004 and abs(float(levels.std()) - 0.257267) < 0.0004
 
 
 def test_the_jpeg_copy_of_cifar10_is_called_so(real_root):
