@@ -9,51 +9,79 @@ each step.
 import torch
 
 
-def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum=None):
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum=None, derivatives=None, keep=False):
     """What `unroll.meta_gradient` returns, from the same arguments; memory grows by the weights alone with each step.
 
     With momentum, each step's direction is kept too: twice the weights.
+
+    Args:
+        derivatives: how a step is differentiated, once and twice: by default by autograd, from `loss`; `Chain.derivatives` is
+            another way.
+        keep: compute no step again, but keep what the way back needs of it: faster, in more memory.
     """
+    derivatives = derivatives or by_autograd(loss)
     step_sizes, momentum = step_sizes.detach(), None if momentum is None else momentum.detach()  # no graph over the steps
     learned = {"images": images, "step_sizes": step_sizes, "labels": labels, "momentum": momentum}
     learned = {name: tensor for name, tensor in learned.items() if tensor is not None and tensor.is_floating_point()}
     sums = {name: torch.zeros_like(tensor) for name, tensor in learned.items()}
-    examples = [name for name in ("images", "labels") if name in learned]
-    steps = [(t, t % len(images)) for t in range(len(step_sizes))]
-
-    def gradients_at(weights, batch, create_graph):
-        """The gradients of one step, the weights they were taken at, and the learned part of the batch."""
-        weights = [w.detach().requires_grad_() for w in weights]
-        x, y = images[batch].detach(), labels[batch].detach()
-        parts = [part.requires_grad_() for name, part in (("images", x), ("labels", y)) if name in examples]
-        return torch.autograd.grad(loss(weights, x, y), weights, create_graph=create_graph), weights, parts
+    batches = list(zip(images.detach().unbind(), labels.detach().unbind()))
+    steps = [(t, t % len(batches), downhill) for t, downhill in enumerate((-step_sizes).unbind())]
 
     kept, directions = [], None
     weights = [w.detach() for w in weights]
-    for t, batch in steps:  # there: d = momentum * d + g, w = w - step_size * d
-        gradients, _, _ = gradients_at(weights, batch, create_graph=False)
+    for _, batch, downhill in steps:  # there: d = momentum * d + g, w = w - step_size * d
+        gradients, back = derivatives(weights, *batches[batch], twice=keep)
         before = directions
         plain = momentum is None or directions is None
         directions = list(gradients) if plain else [momentum * d + g for d, g in zip(directions, gradients)]
-        kept.append((weights, None if momentum is None else (before, directions)))
-        weights = [(d * -step_sizes[t]).add_(w) for w, d in zip(weights, directions)]
+        kept.append((weights, before, None if momentum is None and not keep else directions, back if keep else None))
+        weights = [(d * downhill).add_(w) for w, d in zip(weights, directions)]
+        directions = None if momentum is None else directions
 
     final = [w.requires_grad_() for w in weights]
     value = goal_loss(final)
     v = [a.clone() for a in torch.autograd.grad(value, final, materialize_grads=True)]
     u = None  # the adjoint of the directions, where momentum carries them on
-    for t, batch in reversed(steps):  # and back
-        weights, carried = kept.pop()
-        gradients, weights, parts = gradients_at(weights, batch, create_graph=True)
-        before, directions = (None, gradients) if carried is None else carried
-        sums["step_sizes"][t] = -sum(torch.dot(d.detach().flatten(), a.flatten()) for d, a in zip(directions, v))
-        u = [a * -step_sizes[t] for a in v] if u is None else [b - step_sizes[t] * a for a, b in zip(v, u)]
+    for t, batch, downhill in reversed(steps):  # and back
+        weights, before, directions, back = kept.pop()
+        if back is None:
+            gradients, back = derivatives(weights, *batches[batch])
+            directions = directions or gradients
+        along = [torch.dot(d.detach().flatten(), a.flatten()) for d, a in zip(directions, v)]
+        sums["step_sizes"][t] = -torch.stack(along).sum()
+        u = [a * downhill for a in v] if u is None else [b + downhill * a for a, b in zip(v, u)]
         if before is not None:
             sums["momentum"] += sum((d * b).sum() for d, b in zip(before, u))
-        curved, along = zip(*[(g, b) for g, b in zip(gradients, u) if g.requires_grad])  # in some the loss is linear
-        *back, = torch.autograd.grad(curved, [*weights, *parts], along, materialize_grads=True)
-        v = [a.add_(b) for a, b in zip(v, back)]
-        for name, gradient in zip(examples, back[len(weights):]):
-            sums[name][batch] += gradient
+        by_weights, by_images, by_labels = back(u)
+        v = [a.add_(b) for a, b in zip(v, by_weights)]
+        sums["images"][batch] += by_images
+        if "labels" in sums:
+            sums["labels"][batch] += by_labels
         u = None if momentum is None else [momentum * b for b in u]
     return value.detach(), sums
+
+
+def by_autograd(loss):
+    """How PyTorch differentiates a step on any `loss(weights, images, labels)`.
+
+    Returns a function of weights, images and labels, which returns the gradients with respect to the weights and, unless
+    `twice` is false, `back(direction)`: the gradients of the inner product of these gradients with a direction (a list like the
+    weights), with respect to the weights (a list), the images and, where they are floats, the labels.
+    """
+
+    def derivatives(weights, images, labels, twice=True):
+        weights, images = [w.detach().requires_grad_() for w in weights], images.detach().requires_grad_()
+        if labels.is_floating_point():
+            labels = labels.detach().requires_grad_()
+        gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=twice)
+
+        def back(direction):
+            # In some weights the loss is linear, so that their gradient depends on nothing.
+            curved, along = zip(*[(g, u) for g, u in zip(gradients, direction) if g.requires_grad])
+            inputs = [*weights, images, *([labels] if labels.is_floating_point() else [])]
+            found = torch.autograd.grad(curved, inputs, along, materialize_grads=True)
+            return found[:len(weights)], found[len(weights)], found[-1]
+
+        return gradients, back
+
+    return derivatives

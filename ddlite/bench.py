@@ -30,7 +30,7 @@ from ddlite.data import from_arrays, load
 from ddlite.distill import Learned, channels_last, distill
 from ddlite.distilled import DistilledSet
 from ddlite.evaluate import evaluate
-from ddlite.goals import CHUNK, Fit, in_chunks
+from ddlite.goals import Fit, in_chunks
 from ddlite.networks import AlexCifarNet, LeNet
 from ddlite.starts import RandomStart
 
@@ -89,13 +89,13 @@ def one_measure(left_out, device, batch=1024):
     data, textbook, network = noise(shape, batch, device), plain(shape, 10).to(device), make(shape, 10).to(device)
     images, labels, weights = data.train.images[:batch], data.train.labels[:batch], unroll.weights_of(network)
     channels_last = images.to(memory_format=torch.channels_last)
-    without = {"chunks": (network, channels_last, batch), "channels last": (network, images, CHUNK),
-               "pooling first": (textbook, channels_last, CHUNK), "response norm": (textbook, channels_last, CHUNK)}
+    without = {"chunks": (network, channels_last, batch), "channels last": (network, images, None),
+               "pooling first": (textbook, channels_last, None), "response norm": (textbook, channels_last, None)}
 
     def way(network, images, at_once):
         return lambda: in_chunks(unroll.loss_of(network), images, labels, at_once)(weights)
 
-    return {"plain": way(*without[left_out]), "ddlite": way(network, channels_last, CHUNK)}
+    return {"plain": way(*without[left_out]), "ddlite": way(network, channels_last, None)}
 
 
 def distilled_channels_last(device):

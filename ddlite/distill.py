@@ -4,20 +4,19 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 
-from ddlite import adam, adjoint, ranks, unroll
+from ddlite import adam, adjoint, chain, ranks, unroll
 from ddlite.captured import Captured
 from ddlite.checkpoint import Checkpoint
 from ddlite.data import Data
 from ddlite.distilled import DistilledSet
 from ddlite.files import fingerprint
-from ddlite.goals import CHUNK
 from ddlite.pools import PoolStart
 
-ENGINES = {"plain": unroll.meta_gradient, "adjoint": adjoint.meta_gradient}
+ENGINES = ("plain", "adjoint", "chain")
 SYNCHRONOUS = ("cpu",)  # devices that do what they are told at once; a GPU is told far ahead, and should not be waited for
 LARGE = 5_000_000  # gradient steps x weights from which on the graph of a whole training is not kept (100 MB and more)
 
@@ -90,8 +89,9 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         average: weight of the past in the running average of the iterates.
         validate_every: outer steps between two looks at the validation images.
         validation_networks: how many networks are trained for such a look; always the same ones.
-        engine: "plain" (`unroll.meta_gradient`) or "adjoint" (`adjoint.meta_gradient`: the same numbers, slower, far less
-            memory). By default plain, unless the training is long or the network large.
+        engine: "plain" (`unroll.meta_gradient`), "adjoint" (`adjoint.meta_gradient`: the same numbers, slower, far less
+            memory) or "chain" (the adjoint with derivatives written out: faster, for networks like LeNet, see `chain.of`). By
+            default chain where it fits on a CPU, else plain, unless the training is long or the network large.
         checkpoint: a file in which the distillation is kept, every `checkpoint_every` outer steps and when the generator is
             closed between two of them (`states.close()`; a loop over `distill(...)` itself closes it when it is left); if the
             file is there already, the distillation goes on from it, on a CPU with the very numbers it would have had.
@@ -114,6 +114,8 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
                          "that, or set networks higher (a fixed start has but one).")
     if engine not in (None, *ENGINES):
         raise ValueError(f"There is no engine {engine!r}. Known: {', '.join(ENGINES)}.")
+    if engine == "chain":
+        chain.of(start.networks("validation", 1)[0])  # raises
     if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
         raise ValueError("learning_rate, step_size_rate and clip must be positive, decay 0 or more, and average at least 0 "
                          "and less than 1.")
@@ -213,8 +215,8 @@ def _enough_memory(outer_step):
         if not any(words in str(cause) for words in ("out of memory", "can't allocate memory", "not enough memory")):
             raise
         raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint' (--engine adjoint), which keeps "
-                          "no graphs of past gradient steps, or lower images_per_class, or batch_size (below "
-                          f"{CHUNK}: larger batches go in chunks of that).") from cause
+                          "no graphs of past gradient steps, or lower images_per_class, or batch_size (to "
+                          "less than 100: larger batches go in chunks).") from cause
 
 
 def draw(data: Data, batch_size, generator):
@@ -243,6 +245,20 @@ def validate(dset, start, goal, number=8):
     return ranks.total(torch.tensor(sum(scores), dtype=torch.float64)).item() / len(networks)
 
 
+def engine_for(network, gradient_steps, device, engine=None):
+    """The function that computes meta-gradients for a network and others of its kind: an engine by its name, or the fastest."""
+    chained, keep = None, gradient_steps * sum(weight.numel() for weight in network.parameters()) <= LARGE
+    if engine == "chain" or (engine is None and device.type in SYNCHRONOUS):  # elsewhere nothing is gained
+        try:
+            chained = chain.of(network)
+        except ValueError:
+            if engine:
+                raise
+    if chained:
+        return partial(adjoint.meta_gradient, derivatives=chained.derivatives, keep=keep)
+    return unroll.meta_gradient if engine == "plain" or (engine is None and keep) else adjoint.meta_gradient
+
+
 class Learned:
     """The free numbers behind a distilled set, and Adam for them.
 
@@ -254,8 +270,7 @@ class Learned:
 
     def __init__(self, dset, settings, engine=None, capture=True):
         self._dset, self._settings, rate = dset, settings, settings["learning_rate"]
-        size = len(dset.step_sizes) * sum(math.prod(shape) for shape in dset.start["shapes"].values())
-        self._meta_gradient = ENGINES[engine or ("adjoint" if size > LARGE else "plain")]
+        self._engine, self._meta_gradient = engine, None
         self._captured = Captured(self._of_one) if capture and dset.images.device.type not in SYNCHRONOUS else None
         slow = rate * settings["step_size_rate"]
         self._rates = {"images": rate, "step_sizes": slow, "labels": rate, "momentum": slow}
@@ -288,8 +303,10 @@ class Learned:
 
     def _of_one(self, network, goal, images, labels, *tensors):
         given = {"labels": self._dset.labels, "momentum": None, **dict(zip(self.free, tensors))}
-        loss, gradients = self._meta_gradient(unroll.loss_of(network), goal.loss_of(network, images, labels),
-                                              unroll.weights_of(network), **given)
+        losses = unroll.loss_of(network), goal.loss_of(network, images, labels)
+        if self._meta_gradient is None:  # the code of a network is read once, and not at every step
+            self._meta_gradient = engine_for(network, len(self._dset.step_sizes), images.device, self._engine)
+        loss, gradients = self._meta_gradient(*losses, unroll.weights_of(network), **given)
         return [loss, *(gradients[name] for name in self.free)]
 
     def step(self, loss, gradients, fraction):

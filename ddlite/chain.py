@@ -1,0 +1,351 @@
+"""First and second derivatives of a chain of layers, written out: what a gradient step and the way back through it need.
+
+PyTorch can differentiate any network twice. On ten images that is mostly bookkeeping: hundreds of small operations for each
+gradient step, and convolutions made for many images. LeNet and its like are chains of a few kinds of layers, whose derivatives
+fit on a few pages.
+
+Of a loss L at weights w, the way back needs the product of the second derivatives with a direction u. It is how the gradient
+changes when the weights move along u (Pearlmutter 1994), and likewise for the images x:
+
+    d/dw <dL/dw, u> = d/de dL/dw(w + e u) at e = 0,    d/dx <dL/dw, u> = d/de dL/dx(w + e u) at e = 0
+
+So each layer without weights says three things. `value`: what comes out. `push`: how that changes when what goes in changes.
+`pull`: the gradient of what goes in, given that of what comes out. Where there are weights, the rule for products does the
+rest.
+
+Pictures are laid out as (channels, height, width, pictures), so that a convolution is one matrix product, and whole rows of
+pixels of all pictures are copied or added at once. From the flattening on, it is (pictures, features), as usual.
+"""
+
+import contextlib
+
+import torch
+from torch import fx, nn
+from torch.nn import functional as F
+
+FEW = 16  # images for which a second thread gains nothing, and loses much where the machine has other work
+
+
+@contextlib.contextmanager
+def threads_for(images):
+    """As many threads as pay for so many images, and no bookkeeping of autograd's."""
+    before = torch.get_num_threads()
+    if few := len(images) < FEW:
+        torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        if few:
+            torch.set_num_threads(before)
+
+
+class Weighted:
+    """A layer with weights: `weight` and `bias` are their places in the list of all weights (a bias may be None)."""
+
+    def __init__(self, weight, bias):
+        self.weight, self.bias = weight, bias
+
+    def of(self, weights):
+        return weights[self.weight], None if self.bias is None else weights[self.bias]
+
+    def put(self, gradients, of_weight, arriving):
+        gradients[self.weight] = of_weight
+        if self.bias is not None:
+            gradients[self.bias] = self.to_bias(arriving)
+
+
+class Conv(Weighted):
+    """Kernels times windows: each window of the pictures is a column, each kernel a row."""
+
+    def __init__(self, weight, bias, kernel, padding):
+        super().__init__(weight, bias)
+        self.kernel, self.padding = kernel, padding
+
+    def prepare(self, pictures):
+        """(c, h, w, n) to (c * k * k, places * n): windows as columns. Linear, so it pushes changes of pictures, too."""
+        k, p, pictures = self.kernel, self.padding, pictures.contiguous()
+        wide = F.pad(pictures, (0, 0, p, p, p, p)) if p else pictures
+        (c, h, w, n), (channel, row, column, picture) = wide.shape, wide.stride()
+        down, right = h - k + 1, w - k + 1
+        windows = wide.as_strided((c, k, k, down, right, n), (channel, row, column, row, column, picture))
+        return windows.reshape(c * k * k, -1), (c, h, w, n, down, right)
+
+    def restore(self, columns, shape):
+        """The other way, for gradients: what each pixel gave to several windows comes back to it as a sum."""
+        (c, h, w, n, down, right), k, p = shape, self.kernel, self.padding
+        rows, pictures = columns.new_zeros(c, k, down, w, n), columns.new_zeros(c, h, w, n)
+        for place, part in zip(rows.unfold(3, right, 1).unbind(3), columns.view(c, k, k, down, right, n).mT.unbind(2)):
+            place += part
+        for place, part in zip(pictures.unfold(1, down, 1).unbind(1), rows.movedim(2, -1).unbind(1)):
+            place += part
+        return pictures[:, p:h - p, p:w - p] if p else pictures
+
+    def product(self, weight, bias, columns, shape):
+        """With its bias, if it has one."""
+        weight = weight.flatten(1)
+        outcome = weight @ columns if bias is None else torch.addmm(bias.unsqueeze(1), weight, columns)
+        return outcome.view(-1, *shape[4:], shape[3])
+
+    def to_input(self, weights, gradients):
+        """The sum of what several gradients of products are to the columns, each with its own weights."""
+        gradients = [gradient.reshape(len(gradient), -1) for gradient in gradients]
+        return torch.cat(weights).flatten(1).t() @ torch.cat(gradients)
+
+    def to_weight(self, gradient, columns):
+        gradient = gradient.reshape(len(gradient), -1)
+        return (gradient @ columns.t()).view(len(gradient), -1, self.kernel, self.kernel)
+
+    def to_bias(self, gradient):
+        return gradient.sum((1, 2, 3))
+
+
+class Linear(Weighted):
+    """A matrix product, and the like of a convolution's rules."""
+
+    def prepare(self, features):  # a convolution makes columns, which here is nothing to do
+        return features, None
+
+    def restore(self, features, shape):
+        return features
+
+    def product(self, weight, bias, features, shape):
+        return F.linear(features, weight, bias)
+
+    def to_input(self, weights, gradients):
+        first, *others = (gradient @ weight for weight, gradient in zip(weights, gradients))
+        return sum(others, first)
+
+    def to_weight(self, gradient, features):
+        return gradient.t() @ features
+
+    def to_bias(self, gradient):
+        return gradient.sum(0)
+
+
+class ReLU:
+    def value(self, hidden):
+        hidden = hidden.relu()
+        return hidden, hidden.sign()
+
+    def push(self, change, on):
+        return change * on
+
+    pull = push
+
+
+class MaxPool:
+    """The largest of each square of so many by so many pixels; of equal ones the first, as in PyTorch."""
+
+    def __init__(self, side):
+        self.side = side
+
+    def value(self, pictures):
+        narrow, columns = _largest(self._slices(pictures, 2))
+        small, rows = _largest(self._slices(narrow, 1))
+        return small, (columns, rows, pictures.shape, narrow.shape)
+
+    def push(self, change, found):
+        columns, rows, *_ = found
+        return _chosen(self._slices(_chosen(self._slices(change, 2), columns), 1), rows)
+
+    def pull(self, gradient, found):
+        columns, rows, shape, narrow = found
+        return self._given_back(self._given_back(gradient, rows, narrow, 1), columns, shape, 2)
+
+    def _slices(self, pictures, axis):
+        """Every side-th row (axis 1) or column (axis 2): from the first on, from the second on, ... What is left over, not."""
+        if over := pictures.shape[axis] % self.side:
+            pictures = pictures.narrow(axis, 0, pictures.shape[axis] - over)
+        return pictures.unflatten(axis, (-1, self.side)).unbind(axis + 1)
+
+    def _given_back(self, gradient, beats, shape, axis):
+        """The gradient in the places that `_largest` chose among slices, and 0 elsewhere."""
+        whole = gradient.new_zeros(shape) if shape[axis] % self.side else gradient.new_empty(shape)
+        first, *others = self._slices(whole, axis)
+        for beat, place in zip(reversed(beats), reversed(others)):
+            torch.mul(gradient, beat, out=place)
+            gradient = torch.sub(gradient, place, out=first)
+        return whole
+
+
+def _largest(slices):
+    """The largest of several tensors, and for each but the first where it beat all before it (1, else 0)."""
+    top, beats = slices[0], []
+    for other in slices[1:]:
+        beats.append(torch.gt(other, top, out=torch.empty_like(top)))
+        top = torch.maximum(top, other)
+    return top, beats
+
+
+def _chosen(slices, beats):
+    """What stands in the places that `_largest` chose."""
+    kept = slices[0]
+    for other, beat in zip(slices[1:], beats):
+        kept = kept.lerp(other, beat)
+    return kept
+
+
+class Flatten:
+    def value(self, pictures):
+        return pictures.flatten(0, 2).t().contiguous(), pictures.shape
+
+    def push(self, change, shape):
+        return self.value(change)[0]
+
+    def pull(self, gradient, shape):
+        return gradient.t().reshape(shape)
+
+
+class Chain:
+    """Layers one after another, and a cross-entropy at the end.
+
+    Args:
+        layers: of the kinds above; `weight` and `bias` of a layer are places in the list of weights (a bias may be None).
+    """
+
+    def __init__(self, layers):
+        self.layers = layers
+        self.weighted = [k for k, layer in enumerate(layers) if isinstance(layer, Weighted)]
+
+    def derivatives(self, weights, images, labels, twice=True):
+        """The gradient of the mean cross-entropy of a batch with respect to the weights, and the way back through it.
+
+        Args:
+            weights: a list of tensors.
+            images: (N, C, H, W).
+            labels: (N,) class numbers, or (N, classes) distributions.
+
+        Returns the gradients, a list, and `back(direction)`: the gradients of the inner product of these gradients with a
+        direction (a list like the weights), with respect to the weights (a list), the images, and labels (N, classes).
+        """
+        with threads_for(images):
+            return self._derivatives(weights, images, labels)
+
+    def _derivatives(self, weights, images, labels):
+        # What enters each layer and, as a gradient, comes back to it, and what else it has to remember. Columns are many times
+        # larger than the pictures that they are made of: to make them again takes less time than to keep them.
+        hidden, entering, arriving, known, given = images.permute(1, 2, 3, 0), {}, {}, {}, {}
+        for k, layer in enumerate(self.layers):
+            if k in self.weighted:
+                entering[k] = hidden
+                given[k], known[k] = layer.prepare(hidden)
+                hidden = layer.product(*layer.of(weights), given[k], known[k])
+            else:
+                hidden, known[k] = layer.value(hidden)
+        if not labels.is_floating_point():
+            labels = torch.eye(hidden.shape[1], dtype=hidden.dtype, device=hidden.device)[labels]
+        shares, mass = hidden.softmax(1), labels.sum(1, keepdim=True) / len(labels)
+        gradient, gradients = shares * mass - labels / len(labels), [None] * len(weights)
+        for k, layer in reversed([*enumerate(self.layers)][self.weighted[0]:]):  # nobody asks for the images' own gradient
+            if k in self.weighted:
+                arriving[k] = gradient
+                layer.put(gradients, layer.to_weight(gradient, given[k]), gradient)
+                if k != self.weighted[0]:
+                    gradient = layer.restore(layer.to_input([weights[layer.weight]], [gradient]), known[k])
+            else:
+                gradient = layer.pull(gradient, known[k])
+
+        def back(direction):
+            with threads_for(images):
+                return second(direction)
+
+        def second(direction):
+            change, moved, given = None, {}, {}  # of what is hidden, and of what layers are given, when the weights move
+            for k, layer in enumerate(self.layers):
+                if k in self.weighted:
+                    given[k], _ = layer.prepare(entering[k])
+                    outcome = layer.product(*layer.of(direction), given[k], known[k])
+                    if change is not None:
+                        moved[k], _ = layer.prepare(change)
+                        outcome += layer.product(weights[layer.weight], None, moved[k], known[k])
+                    change = outcome
+                elif change is not None:
+                    change = layer.push(change, known[k])
+            change = change - (shares * change).sum(1, keepdim=True)  # of the logarithms of the shares
+            bent, found = shares * mass * change, [None] * len(weights)  # bent: how the gradient changes
+            for k, layer in reversed([*enumerate(self.layers)]):
+                if k in self.weighted:
+                    of_weight = layer.to_weight(bent, given[k])
+                    if k in moved:
+                        of_weight += layer.to_weight(arriving[k], moved[k])
+                    layer.put(found, of_weight, bent)
+                    both = [weights[layer.weight], direction[layer.weight]]
+                    bent = layer.restore(layer.to_input(both, [bent, arriving[k]]), known[k])
+                else:
+                    bent = layer.pull(bent, known[k])
+            return found, bent.permute(3, 0, 1, 2), change / -len(labels)
+
+        return gradients, back
+
+
+def of(network):
+    """The `Chain` that a network is, whatever its weights.
+
+    Its code is read once (by `torch.fx`): do not give a network whose `forward` does now this, now that.
+    Raises ValueError for a network that is no chain of the layers above, with what does not fit.
+    """
+    places = {id(weight): place for place, weight in enumerate(network.parameters())}
+    modules, layers, flat = dict(network.named_modules()), [], False
+    try:
+        first, *nodes, last = fx.symbolic_trace(network).graph.nodes
+    except Exception as cause:  # whatever code does that does not expect to be read
+        raise ValueError(f"The code of {type(network).__name__} could not be read as a chain of layers: {cause}") from cause
+    for before, node in zip([first, *nodes], [*nodes, last]):
+        layer = None if node is last else _layer(node, modules, places)
+        if node.args[:1] != (before,) or not (flat if node is last else _fits(layer, flat)):
+            raise ValueError(f"{type(network).__name__} is no chain of convolutions (stride 1), ReLUs, max-pooling, flatten "
+                             f"and linear layers. What does not fit: {node.format_node()}")
+        flat = flat or isinstance(layer, Flatten)
+        layers += [layer] * (node is not last)
+    used = [place for layer in layers if isinstance(layer, Weighted) for place in (layer.weight, layer.bias)]
+    if sorted(place for place in used if place is not None) != list(range(len(places))):
+        raise ValueError(f"{type(network).__name__} is no chain: it has weights that are used twice, or not at all.")
+    return Chain(layers)
+
+
+def _fits(layer, flat):
+    """Whether a layer can come here: before or after the flattening."""
+    return isinstance(layer, ReLU) or (layer is not None and flat == isinstance(layer, Linear))
+
+
+def _layer(node, modules, places):
+    """The layer that a line of a network's code stands for, or None."""
+    if node.op != "call_module":
+        rule = {F.relu: _relu, torch.relu: _relu, "relu": _relu, F.max_pool2d: _max_pool, torch.flatten: _flatten,
+                "flatten": _flatten}.get(node.target)
+        return rule and rule(*node.args[1:], **node.kwargs)
+    module = modules[node.target]
+    if module._forward_hooks or module._forward_pre_hooks:
+        return None
+    if type(module) in (nn.Conv2d, nn.Linear):
+        weight, bias = places[id(module.weight)], None if module.bias is None else places[id(module.bias)]
+        return Linear(weight, bias) if type(module) is nn.Linear else _conv(module, weight, bias)
+    if type(module) is nn.MaxPool2d:
+        return _max_pool(module.kernel_size, module.stride, module.padding, module.dilation, module.return_indices,
+                         module.ceil_mode)
+    if type(module) is nn.Flatten:
+        return _flatten(module.start_dim, module.end_dim)
+    return ReLU() if type(module) is nn.ReLU else None
+
+
+def _conv(module, weight, bias):
+    kernel, padding = module.kernel_size[0], 0 if module.padding == "valid" else module.padding[0]
+    plain = (module.stride, module.dilation, module.groups, module.padding_mode) == ((1, 1), (1, 1), 1, "zeros")
+    square = module.kernel_size == (kernel, kernel) and module.padding in ("valid", (padding, padding))
+    return Conv(weight, bias, kernel, padding) if plain and square else None
+
+
+def _relu(inplace=False):
+    return ReLU()
+
+
+def _flatten(start_dim=0, end_dim=-1):
+    return Flatten() if (start_dim, end_dim) == (1, -1) else None
+
+
+def _max_pool(kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False):
+    side = kernel_size if isinstance(kernel_size, int) else kernel_size[0]
+    plain = side > 1 and kernel_size in (side, (side, side)) and stride in (None, side, (side, side))
+    plain = plain and padding in (0, (0, 0)) and dilation in (1, (1, 1)) and not return_indices and not ceil_mode
+    return MaxPool(side) if plain else None
