@@ -4,7 +4,7 @@ Three nouns carry it: where training *starts*, the *goal* that the trained netwo
 the *distilled set*. `ddlite.show` (still pictures) and `ddlite.live` (the interactive panel) are imported by themselves.
 """
 
-from ddlite import adjoint, baselines, profiles
+from ddlite import adjoint, baselines, chain, profiles
 from ddlite.data import Data, Split, from_arrays, load
 from ddlite.distill import Diverged, State, distill
 from ddlite.distilled import DistilledSet, manifest, manifests, shipped
@@ -19,5 +19,5 @@ from ddlite.unroll import loss_of, meta_gradient, outputs_of, train, weights_of
 __version__ = "0.1.0"
 __all__ = ["MLP", "AlexCifarNet", "AlexNet", "Attack", "ConvNet3", "Data", "DistilledSet", "Diverged", "Fit", "FixedStart",
            "LeNet", "PoolStart", "RandomStart", "Report", "SmallLeNet", "Split", "State", "accuracy", "adjoint", "baselines",
-           "distill", "evaluate", "from_arrays", "imagenet", "initialise", "load", "loss_of", "manifest", "manifests",
+           "chain", "distill", "evaluate", "from_arrays", "imagenet", "initialise", "load", "loss_of", "manifest", "manifests",
            "meta_gradient", "outputs_of", "pretrain", "profiles", "shipped", "train", "train_from_scratch", "weights_of"]

@@ -9,7 +9,8 @@ network, 30 steps), b4 (four networks), c (AlexCifarNet, 30 steps); T=3 to T=300
 of networks; and "no ...": there the plain way is ddlite's with one measure left out, to see what that one is worth.
 
 The plain way is what a reader of the paper would write: `unroll.meta_gradient`, the real batch in one piece and as it comes,
-ReLU before pooling, PyTorch's own response normalisation. ddlite's way is what `distill` does once the networks are drawn.
+ReLU before pooling, PyTorch's own response normalisation. ddlite's way is what `distill` does once the networks are drawn: the
+engine that fits (`distill.engine_for`), and its own layers.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from torch.nn import functional as F
 
 from ddlite import adjoint, profiles, unroll
 from ddlite.data import from_arrays, load
-from ddlite.distill import Learned, channels_last, distill
+from ddlite.distill import Learned, channels_last, distill, engine_for
 from ddlite.distilled import DistilledSet
 from ddlite.evaluate import evaluate
 from ddlite.goals import Fit, in_chunks
@@ -48,11 +49,17 @@ class PlainLeNet(LeNet):
 
 
 class PlainAlexCifarNet(AlexCifarNet):
-    """AlexCifarNet with PyTorch's own layer."""
+    """AlexCifarNet as it is drawn: ReLU, then pooling, and PyTorch's own response normalisation."""
 
     def __init__(self, shape, classes):
         super().__init__(shape, classes)
         self.response = nn.LocalResponseNorm(4, alpha=0.001 / 9, beta=0.75, k=1)
+
+    def forward(self, images):
+        hidden = F.max_pool2d(F.relu(self.conv1(images)), 3, stride=2, padding=1)
+        hidden = F.relu(self.conv2(self.response(hidden)))
+        hidden = F.max_pool2d(self.response(hidden), 3, stride=2, padding=1).flatten(1)
+        return self.linear3(F.relu(self.linear2(F.relu(self.linear1(hidden)))))
 
 
 def noise(shape, number, device):
@@ -87,10 +94,12 @@ def one_measure(left_out, device, batch=1024):
     """The loss and gradient of a real batch with one thing left out that makes it cheaper, and with all of them."""
     make, plain, shape = CIFAR10 if left_out == "response norm" else MNIST
     data, textbook, network = noise(shape, batch, device), plain(shape, 10).to(device), make(shape, 10).to(device)
+    ours = make(shape, 10).to(device)
+    ours.response = getattr(textbook, "response", None)  # else as the network has it
     images, labels, weights = data.train.images[:batch], data.train.labels[:batch], unroll.weights_of(network)
     channels_last = images.to(memory_format=torch.channels_last)
     without = {"chunks": (network, channels_last, batch), "channels last": (network, images, None),
-               "pooling first": (textbook, channels_last, None), "response norm": (textbook, channels_last, None)}
+               "pooling first": (textbook, channels_last, None), "response norm": (ours, channels_last, None)}
 
     def way(network, images, at_once):
         return lambda: in_chunks(unroll.loss_of(network), images, labels, at_once)(weights)
@@ -108,6 +117,19 @@ def distilled_channels_last(device):
                                              unroll.weights_of(network), images, labels, sizes)
 
     return {"plain": way(images), "ddlite": way(channels_last(images))}
+
+
+def chained(device):
+    """Thirty gradient steps of LeNet on ten images each and back, by autograd and by derivatives written out (`chain`)."""
+    network, images = LeNet().to(device), channels_last(torch.randn(10, 10, 1, 28, 28, device=device))
+    labels, sizes = torch.arange(10, device=device).expand(10, 10), torch.full((30,), 0.02, device=device)
+
+    def way(engine):
+        meta_gradient = engine_for(network, len(sizes), images.device, engine)
+        return lambda: meta_gradient(unroll.loss_of(network), lambda weights: sum((w * w).sum() for w in weights),
+                                     unroll.weights_of(network), images, labels, sizes)
+
+    return {"plain": way("plain"), "ddlite": way("chain")}
 
 
 def held_out(device, number=4):
@@ -135,6 +157,7 @@ CONFIGS = {
     "held-out": held_out,
     **{f"no {what}": partial(one_measure, what) for what in ("chunks", "channels last", "pooling first", "response norm")},
     "no distilled channels last": distilled_channels_last,
+    "no chain": chained,
     **{f"T={steps}": partial(outer_step, *MNIST, passes=steps) for steps in STEPS},
 }
 HALF = partial(outer_step, *MNIST, batches=10, networks=2)  # of b4

@@ -133,8 +133,8 @@ class ResponseNorm(nn.Module):
 
     def forward(self, hidden):
         # A mean over neighbouring channels is a 1x1 convolution, far cheaper than the pooling and the division of PyTorch's own
-        # layer, which took two fifths of a step.
-        return hidden * F.conv2d(hidden * hidden, self.mean, self.one).pow(-0.75)
+        # layer, which took two fifths of a step; and a logarithm and an exponential take less time than a power.
+        return hidden * (F.conv2d(hidden * hidden, self.mean, self.one).log() * -0.75).exp()
 
 
 class AlexCifarNet(nn.Module):
@@ -164,7 +164,7 @@ class AlexCifarNet(nn.Module):
         self.response = ResponseNorm(64)
 
     def forward(self, images):
-        hidden = F.max_pool2d(F.relu(self.conv1(images)), 3, stride=2, padding=1)
+        hidden = F.relu(F.max_pool2d(self.conv1(images), 3, stride=2, padding=1))  # pooling first, as in LeNet
         hidden = F.relu(self.conv2(self.response(hidden)))
         hidden = F.max_pool2d(self.response(hidden), 3, stride=2, padding=1).flatten(1)
         hidden = F.relu(self.linear1(hidden))

@@ -126,7 +126,7 @@ def test_repository_is_clean_and_small():
 
 def test_imports_run_one_way():
     """A file of the core imports only files above it in this list."""
-    order = ["files", "ranks", "checkpoint", "adam", "photographs", "data", "networks", "unroll", "adjoint", "captured",
+    order = ["files", "ranks", "checkpoint", "adam", "photographs", "data", "networks", "unroll", "adjoint", "chain", "captured",
              "starts", "pools", "scratch", "distilled", "goals", "evaluate", "distill", "baselines", "profiles", "bench",
              "show", "live"]
     for place, name in enumerate(order):
