@@ -16,7 +16,7 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum
 
     Args:
         derivatives: how a step is differentiated, once and twice: by default by autograd, from `loss`; `Chain.derivatives` is
-            another way.
+            another way, which needs no loss (None).
         keep: compute no step again, but keep what the way back needs of it: faster, in more memory.
     """
     derivatives = derivatives or by_autograd(loss)
@@ -32,9 +32,10 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum
     for _, batch, downhill in steps:  # there: d = momentum * d + g, w = w - step_size * d
         gradients, back = derivatives(weights, *batches[batch], twice=keep)
         before = directions
+        gradients = [g.detach() for g in gradients]
         plain = momentum is None or directions is None
-        directions = list(gradients) if plain else [momentum * d + g for d, g in zip(directions, gradients)]
-        kept.append((weights, before, None if momentum is None and not keep else directions, back if keep else None))
+        directions = gradients if plain else [momentum * d + g for d, g in zip(directions, gradients)]
+        kept.append((weights, before, directions if keep or momentum is not None else None, back if keep else None))
         weights = [(d * downhill).add_(w) for w, d in zip(weights, directions)]
         directions = None if momentum is None else directions
 

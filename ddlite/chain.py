@@ -9,9 +9,9 @@ changes when the weights move along u (Pearlmutter 1994), and likewise for the i
 
     d/dw <dL/dw, u> = d/de dL/dw(w + e u) at e = 0,    d/dx <dL/dw, u> = d/de dL/dx(w + e u) at e = 0
 
-So each layer without weights says three things. `value`: what comes out. `push`: how that changes when what goes in changes.
-`pull`: the gradient of what goes in, given that of what comes out. Where there are weights, the rule for products does the
-rest.
+So each layer without weights says three things. `value`: what comes out, and what to remember. `push`: how what comes out
+changes when what goes in changes. `pull`: the gradient of what goes in, given that of what comes out. Where there are weights,
+the rule for products does the rest.
 
 Pictures are laid out as (channels, height, width, pictures), so that a convolution is one matrix product, and whole rows of
 pixels of all pictures are copied or added at once. From the flattening on, it is (pictures, features), as usual.
@@ -23,21 +23,24 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-FEW = 16  # images for which a second thread gains nothing, and loses much where the machine has other work
+FEW = 2**14  # numbers in a batch (ten MNIST images have half of it) for which a second thread gains nothing, and loses much
+# where the machine has other work
 
 
 @contextlib.contextmanager
 def threads_for(images):
     """As many threads as pay for so many images, and no bookkeeping of autograd's."""
     before = torch.get_num_threads()
-    if few := len(images) < FEW:
-        torch.set_num_threads(1)
     try:
+        if images.numel() < FEW:
+            torch.set_num_threads(1)
         with torch.inference_mode():
             yield
     finally:
-        if few:
-            torch.set_num_threads(before)
+        torch.set_num_threads(before)
+
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class Weighted:
@@ -75,6 +78,7 @@ class Conv(Weighted):
         """The other way, for gradients: what each pixel gave to several windows comes back to it as a sum."""
         (c, h, w, n, down, right), k, p = shape, self.kernel, self.padding
         rows, pictures = columns.new_zeros(c, k, down, w, n), columns.new_zeros(c, h, w, n)
+        # First along the rows of pixels, then across them: 2 * k sums of large blocks in place of k * k.
         for place, part in zip(rows.unfold(3, right, 1).unbind(3), columns.view(c, k, k, down, right, n).mT.unbind(2)):
             place += part
         for place, part in zip(pictures.unfold(1, down, 1).unbind(1), rows.movedim(2, -1).unbind(1)):
@@ -88,7 +92,7 @@ class Conv(Weighted):
         return outcome.view(-1, *shape[4:], shape[3])
 
     def to_input(self, weights, gradients):
-        """The sum of what several gradients of products are to the columns, each with its own weights."""
+        """The gradient of the columns, summed over pairs of weights and gradients of what they gave."""
         gradients = [gradient.reshape(len(gradient), -1) for gradient in gradients]
         return torch.cat(weights).flatten(1).t() @ torch.cat(gradients)
 
@@ -101,7 +105,7 @@ class Conv(Weighted):
 
 
 class Linear(Weighted):
-    """A matrix product, and the like of a convolution's rules."""
+    """A matrix product; methods as in `Conv`."""
 
     def prepare(self, features):  # a convolution makes columns, which here is nothing to do
         return features, None
@@ -162,7 +166,7 @@ class MaxPool:
     def _given_back(self, gradient, beats, shape, axis):
         """The gradient in the places that `_largest` chose among slices, and 0 elsewhere."""
         whole = gradient.new_zeros(shape) if shape[axis] % self.side else gradient.new_empty(shape)
-        first, *others = self._slices(whole, axis)
+        first, *others = self._slices(whole, axis)  # from the last slice back, each takes what it won; the first has the rest
         for beat, place in zip(reversed(beats), reversed(others)):
             torch.mul(gradient, beat, out=place)
             gradient = torch.sub(gradient, place, out=first)
@@ -208,6 +212,18 @@ class Chain:
         self.layers = layers
         self.weighted = [k for k, layer in enumerate(layers) if isinstance(layer, Weighted)]
 
+    def columns(self, weights, shape):
+        """How many numbers the largest matrix of columns has for one picture of a shape (channels, height, width)."""
+        (channels, height, width), largest = shape, 0
+        for layer in self.layers:
+            if isinstance(layer, Conv):
+                height, width = (side + 2 * layer.padding - layer.kernel + 1 for side in (height, width))
+                largest = max(largest, channels * layer.kernel**2 * height * width)
+                channels = len(weights[layer.weight])
+            elif isinstance(layer, MaxPool):
+                height, width = height // layer.side, width // layer.side
+        return largest
+
     def derivatives(self, weights, images, labels, twice=True):
         """The gradient of the mean cross-entropy of a batch with respect to the weights, and the way back through it.
 
@@ -215,16 +231,20 @@ class Chain:
             weights: a list of tensors.
             images: (N, C, H, W).
             labels: (N,) class numbers, or (N, classes) distributions.
+            twice: taken as by `adjoint.by_autograd`; the way back costs nothing until it is gone.
 
         Returns the gradients, a list, and `back(direction)`: the gradients of the inner product of these gradients with a
         direction (a list like the weights), with respect to the weights (a list), the images, and labels (N, classes).
+        All are inference tensors (`torch.inference_mode`): compute with them, but do not change them in place, nor
+        differentiate through them.
         """
         with threads_for(images):
             return self._derivatives(weights, images, labels)
 
     def _derivatives(self, weights, images, labels):
         # What enters each layer and, as a gradient, comes back to it, and what else it has to remember. Columns are many times
-        # larger than the pictures that they are made of: to make them again takes less time than to keep them.
+        # larger than the pictures that they are made of: for the way back they are made again, which is quicker than to have
+        # kept them in memory that has long left the cache.
         hidden, entering, arriving, known, given = images.permute(1, 2, 3, 0), {}, {}, {}, {}
         for k, layer in enumerate(self.layers):
             if k in self.weighted:
@@ -234,7 +254,7 @@ class Chain:
             else:
                 hidden, known[k] = layer.value(hidden)
         if not labels.is_floating_point():
-            labels = torch.eye(hidden.shape[1], dtype=hidden.dtype, device=hidden.device)[labels]
+            labels = F.one_hot(labels.long(), hidden.shape[1]).to(hidden.dtype)
         shares, mass = hidden.softmax(1), labels.sum(1, keepdim=True) / len(labels)
         gradient, gradients = shares * mass - labels / len(labels), [None] * len(weights)
         for k, layer in reversed([*enumerate(self.layers)][self.weighted[0]:]):  # nobody asks for the images' own gradient
@@ -251,11 +271,12 @@ class Chain:
                 return second(direction)
 
         def second(direction):
-            change, moved, given = None, {}, {}  # of what is hidden, and of what layers are given, when the weights move
+            # How what is hidden changes when the weights move, how what layers are given moves, and what it was.
+            change, moved, again = None, {}, {}
             for k, layer in enumerate(self.layers):
                 if k in self.weighted:
-                    given[k], _ = layer.prepare(entering[k])
-                    outcome = layer.product(*layer.of(direction), given[k], known[k])
+                    again[k], _ = layer.prepare(entering[k])
+                    outcome = layer.product(*layer.of(direction), again[k], known[k])
                     if change is not None:
                         moved[k], _ = layer.prepare(change)
                         outcome += layer.product(weights[layer.weight], None, moved[k], known[k])
@@ -266,7 +287,7 @@ class Chain:
             bent, found = shares * mass * change, [None] * len(weights)  # bent: how the gradient changes
             for k, layer in reversed([*enumerate(self.layers)]):
                 if k in self.weighted:
-                    of_weight = layer.to_weight(bent, given[k])
+                    of_weight = layer.to_weight(bent, again[k])
                     if k in moved:
                         of_weight += layer.to_weight(arriving[k], moved[k])
                     layer.put(found, of_weight, bent)
@@ -282,9 +303,14 @@ class Chain:
 def of(network):
     """The `Chain` that a network is, whatever its weights.
 
-    Its code is read once (by `torch.fx`): do not give a network whose `forward` does now this, now that.
-    Raises ValueError for a network that is no chain of the layers above, with what does not fit.
+    Its code is read once (by `torch.fx`), so that its `forward` must not do now this, now that.
+    Raises ValueError for a network that is no chain of the layers above, with what does not fit. Not every spelling of these
+    layers is known: `x.view(len(x), -1)` or `nn.Identity`, for one, are refused, and such a network goes another way.
     """
+    for name, module in network.named_modules():
+        if "forward" in vars(module) or any(vars(module)[hooks] for hooks in HOOKS):
+            raise ValueError(f"Layer {name!r} of {type(network).__name__} has hooks or a forward of its own, which are no part "
+                             "of a chain.")
     places = {id(weight): place for place, weight in enumerate(network.parameters())}
     modules, layers, flat = dict(network.named_modules()), [], False
     try:
@@ -292,7 +318,7 @@ def of(network):
     except Exception as cause:  # whatever code does that does not expect to be read
         raise ValueError(f"The code of {type(network).__name__} could not be read as a chain of layers: {cause}") from cause
     for before, node in zip([first, *nodes], [*nodes, last]):
-        layer = None if node is last else _layer(node, modules, places)
+        layer = None if node is last or node.args[:1] != (before,) else _layer(node, modules, places)
         if node.args[:1] != (before,) or not (flat if node is last else _fits(layer, flat)):
             raise ValueError(f"{type(network).__name__} is no chain of convolutions (stride 1), ReLUs, max-pooling, flatten "
                              f"and linear layers. What does not fit: {node.format_node()}")
@@ -302,6 +328,12 @@ def of(network):
     if sorted(place for place in used if place is not None) != list(range(len(places))):
         raise ValueError(f"{type(network).__name__} is no chain: it has weights that are used twice, or not at all.")
     return Chain(layers)
+
+
+def looks(network):
+    """All that `of` can depend on but the code: a list that is equal for two networks of one kind."""
+    return [(name, type(module), {key: value for key, value in vars(module).items() if not key.startswith("_")},
+             {key: len(vars(module)[key]) for key in HOOKS}) for name, module in network.named_modules()]
 
 
 def _fits(layer, flat):
@@ -316,10 +348,10 @@ def _layer(node, modules, places):
                 "flatten": _flatten}.get(node.target)
         return rule and rule(*node.args[1:], **node.kwargs)
     module = modules[node.target]
-    if module._forward_hooks or module._forward_pre_hooks:
-        return None
     if type(module) in (nn.Conv2d, nn.Linear):
-        weight, bias = places[id(module.weight)], None if module.bias is None else places[id(module.bias)]
+        weight, bias = places.get(id(module.weight)), places.get(id(module.bias))
+        if weight is None or (bias is None) != (module.bias is None):  # a buffer in a weight's place
+            return None
         return Linear(weight, bias) if type(module) is nn.Linear else _conv(module, weight, bias)
     if type(module) is nn.MaxPool2d:
         return _max_pool(module.kernel_size, module.stride, module.padding, module.dilation, module.return_indices,

@@ -19,6 +19,7 @@ from ddlite.pools import PoolStart
 ENGINES = ("plain", "adjoint", "chain")
 SYNCHRONOUS = ("cpu",)  # devices that do what they are told at once; a GPU is told far ahead, and should not be waited for
 LARGE = 5_000_000  # gradient steps x weights from which on the graph of a whole training is not kept (100 MB and more)
+COLUMNS = 2**20  # numbers in a convolution's largest matrix of columns up to which a chain is faster than autograd
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,9 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         validate_every: outer steps between two looks at the validation images.
         validation_networks: how many networks are trained for such a look; always the same ones.
         engine: "plain" (`unroll.meta_gradient`), "adjoint" (`adjoint.meta_gradient`: the same numbers, slower, far less
-            memory) or "chain" (the adjoint with derivatives written out: faster, for networks like LeNet, see `chain.of`). By
-            default chain where it fits on a CPU, else plain, unless the training is long or the network large.
+            memory) or "chain" (the adjoint with derivatives written out: faster on few images, for networks like LeNet, see
+            `chain.of`; made for a CPU). By default chain where it fits, else plain, unless the training is long or the network
+            large.
         checkpoint: a file in which the distillation is kept, every `checkpoint_every` outer steps and when the generator is
             closed between two of them (`states.close()`; a loop over `distill(...)` itself closes it when it is left); if the
             file is there already, the distillation goes on from it, on a CPU with the very numbers it would have had.
@@ -115,7 +117,7 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     if engine not in (None, *ENGINES):
         raise ValueError(f"There is no engine {engine!r}. Known: {', '.join(ENGINES)}.")
     if engine == "chain":
-        chain.of(start.networks("validation", 1)[0])  # raises
+        chain.of(start.networks("validation", 1)[0])  # raises where it is none
     if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
         raise ValueError("learning_rate, step_size_rate and clip must be positive, decay 0 or more, and average at least 0 "
                          "and less than 1.")
@@ -215,8 +217,8 @@ def _enough_memory(outer_step):
         if not any(words in str(cause) for words in ("out of memory", "can't allocate memory", "not enough memory")):
             raise
         raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint' (--engine adjoint), which keeps "
-                          "no graphs of past gradient steps, or lower images_per_class, or batch_size (to "
-                          "less than 100: larger batches go in chunks).") from cause
+                          "no graphs of past gradient steps, or lower images_per_class, or batch_size "
+                          "(large ones go in chunks already).") from cause
 
 
 def draw(data: Data, batch_size, generator):
@@ -245,18 +247,30 @@ def validate(dset, start, goal, number=8):
     return ranks.total(torch.tensor(sum(scores), dtype=torch.float64)).item() / len(networks)
 
 
-def engine_for(network, gradient_steps, device, engine=None):
-    """The function that computes meta-gradients for a network and others of its kind: an engine by its name, or the fastest."""
-    chained, keep = None, gradient_steps * sum(weight.numel() for weight in network.parameters()) <= LARGE
+def engine_for(network, dset, engine=None):
+    """The function that computes meta-gradients for a network on a distilled set: an engine by its name, or what fits."""
+    weights, images, device = list(network.parameters()), dset.images, dset.images.device
+    chained, keep = None, len(dset.step_sizes) * sum(weight.numel() for weight in weights) <= LARGE
     if engine == "chain" or (engine is None and device.type in SYNCHRONOUS):  # elsewhere nothing is gained
         try:
             chained = chain.of(network)
+            _check_chain(chained, network, images[0], dset.labels[0])
         except ValueError:
             if engine:
                 raise
-    if chained:
+            chained = None
+    if chained and (engine or images.shape[1] * chained.columns(weights, images.shape[2:]) <= COLUMNS):
         return partial(adjoint.meta_gradient, derivatives=chained.derivatives, keep=keep)
     return unroll.meta_gradient if engine == "plain" or (engine is None and keep) else adjoint.meta_gradient
+
+
+def _check_chain(chained, network, images, labels):
+    """Refuse a chain that is not what its network does, however that came about."""
+    weights = unroll.weights_of(network)
+    expected = torch.autograd.grad(unroll.loss_of(network)(weights, images, labels), weights)
+    for ours, theirs in zip(chained.derivatives(weights, images, labels)[0], expected):
+        if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * theirs.abs().max().item(), equal_nan=True):
+            raise ValueError(f"The gradient of {type(network).__name__} is not that of the chain that its code was read as.")
 
 
 class Learned:
@@ -270,7 +284,7 @@ class Learned:
 
     def __init__(self, dset, settings, engine=None, capture=True):
         self._dset, self._settings, rate = dset, settings, settings["learning_rate"]
-        self._engine, self._meta_gradient = engine, None
+        self._engine, self._chosen = engine, None
         self._captured = Captured(self._of_one) if capture and dset.images.device.type not in SYNCHRONOUS else None
         slow = rate * settings["step_size_rate"]
         self._rates = {"images": rate, "step_sizes": slow, "labels": rate, "momentum": slow}
@@ -304,10 +318,19 @@ class Learned:
     def _of_one(self, network, goal, images, labels, *tensors):
         given = {"labels": self._dset.labels, "momentum": None, **dict(zip(self.free, tensors))}
         losses = unroll.loss_of(network), goal.loss_of(network, images, labels)
-        if self._meta_gradient is None:  # the code of a network is read once, and not at every step
-            self._meta_gradient = engine_for(network, len(self._dset.step_sizes), images.device, self._engine)
-        loss, gradients = self._meta_gradient(*losses, unroll.weights_of(network), **given)
+        loss, gradients = self._meta_gradient(network)(*losses, unroll.weights_of(network), **given)
         return [loss, *(gradients[name] for name in self.free)]
+
+    def _meta_gradient(self, network):
+        """The engine for a network; found anew only where the network looks unlike the last one."""
+        looks = chain.looks(network)
+        try:
+            known = self._chosen is not None and self._chosen[0] == looks
+        except RuntimeError:  # attributes that cannot be compared, such as tensors
+            known = False
+        if not known:
+            self._chosen = looks, engine_for(network, self._dset, self._engine)
+        return self._chosen[1]
 
     def step(self, loss, gradients, fraction):
         """One step of Adam (with decay as in AdamW) at a fraction of the rates, the gradients cut down to the norm allowed.

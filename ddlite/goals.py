@@ -83,7 +83,7 @@ def named(name, data):
 
 
 def chunk(images):
-    """How many of the real images go through a network at once: equal parts of about 2**18 numbers, no fewer than 32 images.
+    """How many of the real images go through a network at once: equal parts of up to 2**18 numbers, or up to 32 images.
 
     256 of 1,024 MNIST images, 79 of as many of CIFAR-10: more want more memory, fewer more time.
     """

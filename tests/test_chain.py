@@ -117,17 +117,32 @@ class Unused(Branching):
         return x.flatten(1)
 
 
-def hooked():
+class Input(Branching):
+    def forward(self, x):
+        return self.linear(torch.flatten(input=x, start_dim=1))
+
+
+def changed(change):
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    network[1].register_forward_hook(lambda *_: None)
+    change(network)
     return network
+
+
+def buffered(network):
+    bias = network[1].bias.detach()
+    del network[1].bias
+    network[1].register_buffer("bias", bias)
 
 
 @pytest.mark.parametrize("network, words", [
     (nn.Sequential(nn.Conv2d(1, 3, 3), nn.MaxPool2d(1), nn.Flatten()), "max-pooling"),
     (dd.ConvNet3(), "GroupNorm|blocks"), (dd.AlexCifarNet(), "no chain"), (dd.AlexNet(width=4), "no chain"),
     (Branching(), "no chain"), (Twice(), "used twice"), (Reading(), "could not be read"), (Unused(), "not at all"),
-    (hooked(), "What does not fit: .*1"), (nn.Sequential(nn.Linear(8, 3), nn.Flatten()), "What does not fit"),
+    (changed(lambda network: network[1].register_forward_hook(print)), "'1'.*hooks"),
+    (changed(lambda network: network.register_forward_pre_hook(print)), "hooks"),
+    (changed(lambda network: setattr(network[1], "forward", len)), "forward of its own"),
+    (changed(buffered), "What does not fit"), (Input(), "What does not fit"),
+    (nn.Sequential(nn.Linear(8, 3), nn.Flatten()), "What does not fit"),
     (nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1)), "What does not fit"),
     (nn.Sequential(nn.Conv2d(1, 3, 3, stride=2), nn.Flatten()), "stride 1"),
     (nn.Sequential(nn.Conv2d(1, 3, 3, padding="same"), nn.Flatten()), "What does not fit"),
@@ -143,17 +158,78 @@ def test_what_is_no_chain_is_refused(network, words):
 
 
 def test_the_engine_that_fits():
-    cpu, small = torch.device("cpu"), nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    fast = engine_for(dd.LeNet(), 30, cpu)
+    data = pictures((1, 28, 28))
+    few, long = (dd.DistilledSet.noise(data, passes=passes) for passes in (3, 300))
+    fast = engine_for(dd.LeNet(), few)
     assert fast.func is dd.adjoint.meta_gradient and fast.keywords["keep"]
-    assert not engine_for(dd.LeNet(), 300, cpu).keywords["keep"]  # memory: the weights alone
-    assert engine_for(dd.ConvNet3(), 3, cpu) is dd.meta_gradient
-    assert engine_for(dd.AlexCifarNet(), 30, cpu) is dd.adjoint.meta_gradient
-    assert engine_for(small, 3, torch.device("cuda")) is dd.meta_gradient
-    assert engine_for(small, 3, cpu, "plain") is dd.meta_gradient
-    assert engine_for(small, 3, cpu, "adjoint") is dd.adjoint.meta_gradient
+    assert not engine_for(dd.LeNet(), long).keywords["keep"]  # memory: the weights alone
+    assert engine_for(dd.LeNet(), few, "plain") is dd.meta_gradient
+    assert engine_for(dd.LeNet(), few, "adjoint") is dd.adjoint.meta_gradient
+    assert engine_for(dd.ConvNet3(), few) is dd.meta_gradient
+    assert engine_for(dd.ConvNet3(), long) is dd.adjoint.meta_gradient
     with pytest.raises(ValueError, match="no chain"):
-        engine_for(dd.ConvNet3(), 3, cpu, "chain")
+        engine_for(dd.ConvNet3(), few, "chain")
+    many = dd.DistilledSet.noise(data, images_per_class=10)  # on many images autograd is as fast
+    assert engine_for(dd.LeNet(), many) is dd.meta_gradient
+    assert engine_for(dd.LeNet(), many, "chain").func is dd.adjoint.meta_gradient
+    assert engine_for(dd.MLP(), many).func is dd.adjoint.meta_gradient  # no convolution, no columns
+
+
+def pictures(shape):
+    """A `Data` of noise in ten classes."""
+    images = torch.rand(120, *shape, generator=torch.Generator().manual_seed(0))
+    return dd.from_arrays(images, torch.arange(120) % 10, images[:10], torch.arange(10), name="noise")
+
+
+class Fickle(nn.Module):
+    """Now with one function, now with another; nothing that is a layer tells them apart."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function, self.linear = function, nn.Linear(64, 10)
+
+    def forward(self, images):
+        return self.linear(self.function(images.flatten(1)))
+
+
+@pytest.mark.parametrize("make", [
+    lambda shape, classes: dd.MLP(shape, classes),
+    lambda shape, classes: Fickle(torch.relu if torch.rand(()) < 0.5 else torch.tanh),
+    lambda shape, classes: nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, classes))])
+def test_distilling_by_the_engine_that_fits_gives_what_plain_gives(make):
+    """Each network is differentiated as what it is, also where those of one start differ."""
+    data = pictures((1, 8, 8))
+    start, noise = dd.RandomStart(make, data), dd.DistilledSet.noise(data, batches=2, passes=2, momentum=0.5, learn_labels=True)
+    losses = [[state.loss for state in dd.distill(noise, start, dd.Fit(data), 6, networks=2, engine=engine)]
+              for engine in ("plain", None)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_hooks_that_no_module_shows_are_noticed():
+    """A network that does something else than its code says is not taken for a chain."""
+    network, dset = dd.MLP((1, 8, 8)), dd.DistilledSet.noise(pictures((1, 8, 8)))
+    hook = nn.modules.module.register_module_forward_hook(lambda module, _, out: out * 2 if module is network else None)
+    try:
+        assert engine_for(network, dset) is dd.meta_gradient
+        with pytest.raises(ValueError, match="not that of the chain"):
+            engine_for(network, dset, "chain")
+    finally:
+        hook.remove()
+
+
+def test_one_module_twice_nested_and_frozen():
+    relu = nn.ReLU()
+    inner = nn.Sequential(nn.Conv2d(1, 2, 3), relu, nn.MaxPool2d(2))
+    network = nn.Sequential(inner, nn.Flatten(), nn.Sequential(nn.Linear(18, 5), relu, nn.Linear(5, 3))).double()
+    inner[0].weight.requires_grad_(False)
+    assert_same(network, problem((1, 8, 8), 2, 1, 3, 3, False, 0.3, 0), torch.float64, 1e-10)
+
+
+def test_class_numbers_of_any_integer_type():
+    weights, images = dd.weights_of(dd.MLP()), torch.randn(3, 1, 28, 28)
+    small, large = (chain.of(dd.MLP()).derivatives(weights, images, torch.arange(3, dtype=kind))[0]
+                    for kind in (torch.uint8, torch.int64))
+    assert all(torch.equal(one, other) for one, other in zip(small, large))
 
 
 def test_threads_are_put_back():

@@ -181,5 +181,5 @@ def test_interrupted_between_two_steps_nothing_is_lost(tmp_path):
 def test_engines_by_name_and_by_size():
     plain, adjoint = (next(states(engine=engine)) for engine in ("plain", "adjoint"))
     torch.testing.assert_close(plain.distilled.images, adjoint.distilled.images, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="Known: plain, adjoint"):
+    with pytest.raises(ValueError, match="Known: plain, adjoint, chain"):
         states(engine="fast")

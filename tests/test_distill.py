@@ -17,6 +17,7 @@ import ddlite as dd
 from ddlite import bench
 from ddlite.__main__ import main
 from ddlite.files import load_tensors
+from ddlite.goals import chunk, in_chunks
 
 
 def problem(seed=0, **noise):
@@ -124,11 +125,17 @@ def test_a_real_batch_in_chunks_has_the_same_loss_and_gradient(number):
         torch.full((4,), 0.1, dtype=torch.float64)
     loss = dd.loss_of(network)
     for engine in (dd.meta_gradient, dd.adjoint.meta_gradient):
-        value, gradients = engine(loss, dd.Fit(None).loss_of(network, images, labels), dd.weights_of(network), *inner)
+        value, gradients = engine(loss, in_chunks(loss, images, labels, at_once=128), dd.weights_of(network), *inner)
         whole, expected = engine(loss, lambda weights: loss(weights, images, labels), dd.weights_of(network), *inner)
         torch.testing.assert_close(value, whole, rtol=1e-10, atol=1e-12)
         for name, gradient in gradients.items():
             torch.testing.assert_close(gradient, expected[name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("number, shape, expected", [(1024, (1, 28, 28), 256), (1024, (3, 32, 32), 79), (256, (1, 28, 28), 256),
+                                                     (335, (1, 28, 28), 168), (5, (1, 28, 28), 5), (64, (3, 224, 224), 32)])
+def test_a_chunk_is_an_equal_part_that_memory_can_hold(number, shape, expected):
+    assert chunk(torch.empty(number, *shape, device="meta")) == expected
 
 
 def test_response_norm_is_torchs_own():
