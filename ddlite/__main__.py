@@ -34,8 +34,8 @@ def main(arguments=None):
     learn.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True,
                        help="go on where an interrupted run stopped (yes)")
     learn.add_argument("--engine", choices=ENGINES,
-                       help="the same numbers from each: plain, adjoint (slower, far less memory), chain (fast, for networks "
-                            "like LeNet) (what fits)")
+                       help="all give the same numbers: plain; adjoint, slower, far less memory; chain, fast for networks "
+                            "like LeNet (what fits)")
     learn.set_defaults(command=distill)
     compare = commands.add_parser("baselines", allow_abbrev=False, help="what images do that nobody learned (Table 1's row)")
     compare.add_argument("--epochs", type=int, default=10, help="of training on all real images (10)")

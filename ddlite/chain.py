@@ -23,8 +23,9 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-FEW = 2**14  # numbers in a batch (ten MNIST images have half of it) for which a second thread gains nothing, and loses much
-# where the machine has other work
+# Numbers in a batch (ten MNIST images have half of it) for which a second thread gains nothing, and loses much where the
+# machine has other work.
+FEW = 2**14
 
 
 @contextlib.contextmanager
@@ -231,7 +232,7 @@ class Chain:
             weights: a list of tensors.
             images: (N, C, H, W).
             labels: (N,) class numbers, or (N, classes) distributions.
-            twice: taken as by `adjoint.by_autograd`; the way back costs nothing until it is gone.
+            twice: there for the sake of callers of `adjoint.by_autograd`; the way back costs nothing until it is called.
 
         Returns the gradients, a list, and `back(direction)`: the gradients of the inner product of these gradients with a
         direction (a list like the weights), with respect to the weights (a list), the images, and labels (N, classes).
