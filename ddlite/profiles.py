@@ -105,7 +105,7 @@ PROFILES = {
     "adaptation": {
         "quick": Settings("pool", "digits-shifted", networks.MLP, outer_steps=220, batches=10, passes=1, step_size=0.1,
                           learning_rate=0.1, batch_size=128, validate_every=50, source="digits", pool=16, **DIGITS_SHORT),
-        "laptop": Settings("pool", "mnist", networks.LeNet, outer_steps=400, batches=10, step_size=0.1, validation_networks=4,
+        "laptop": Settings("pool", "mnist", networks.LeNet, outer_steps=1500, batches=10, step_size=0.1, validation_networks=4,
                            source="usps", pool=10, **USPS_SHORT),
         "full": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.1, networks=4,
                          source="usps-mixed", pool=200, **USPS_FULL),
