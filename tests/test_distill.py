@@ -242,7 +242,7 @@ def test_command_line_for_random_starts(tmp_path, capsys):
     main(["distill", *size, "--momentum", "0.3", "--learn-labels", "--engine", "adjoint", "--output", str(tmp_path / "same")])
     one, other = (dd.DistilledSet.load(tmp_path / f"{name}.safetensors") for name in ("out", "same"))
     apart = (one.images - other.images).abs()  # Adam makes as much of a pixel's rounding as of a gradient, where that is tiny
-    assert apart.mean() < 1e-5 and apart.max() < 1e-2  # in three steps a pixel moves by a tenth
+    assert apart.mean() < 1e-5 and apart.max() < 1e-3  # in three steps a pixel moves by a tenth
     main(["distill", *size[:-1], "4", "--momentum", "0.3", "--learn-labels", "--output", str(tmp_path / "out")])
     about = json.loads((tmp_path / "out.json").read_text())
     assert about["networks"] == 4  # what was reported on three networks is not passed off as four
