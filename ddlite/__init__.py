@@ -4,13 +4,15 @@ Three nouns carry it: where training *starts*, the *goal* that the trained netwo
 the *distilled set*. `ddlite.show` (still pictures) and `ddlite.live` (the interactive panel) are imported by themselves.
 """
 
-from ddlite import adjoint, baselines, chain, profiles
+from ddlite import baselines, profiles
 from ddlite.data import Data, Split, from_arrays, load
 from ddlite.distill import Diverged, State, distill
 from ddlite.distilled import DistilledSet, manifest, manifests, shipped
+from ddlite.engines import adjoint, chain
 from ddlite.evaluate import Report, evaluate
 from ddlite.goals import Attack, Fit, accuracy
-from ddlite.networks import MLP, AlexCifarNet, AlexNet, ConvNet3, LeNet, SmallLeNet, imagenet, initialise
+from ddlite.networks import MLP, AlexCifarNet, ConvNet3, LeNet, SmallLeNet, initialise
+from ddlite.photographs.alexnet import AlexNet, imagenet
 from ddlite.pools import PoolStart, pretrain
 from ddlite.scratch import train_from_scratch
 from ddlite.starts import FixedStart, RandomStart

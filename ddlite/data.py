@@ -12,8 +12,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
-from ddlite import photographs
-from ddlite.files import fingerprint
+from ddlite.machinery.files import fingerprint
+from ddlite.photographs import sets as photographs
 
 DIGITS = tuple("0123456789")
 MNIST_FILES = [f"raw/{part}-ubyte" for part in ("train-images-idx3", "train-labels-idx1",

@@ -8,12 +8,14 @@ from functools import cached_property, partial
 
 import torch
 
-from ddlite import adam, adjoint, chain, ranks, unroll
-from ddlite.captured import Captured
-from ddlite.checkpoint import Checkpoint
+from ddlite import unroll
 from ddlite.data import Data
 from ddlite.distilled import DistilledSet
-from ddlite.files import fingerprint
+from ddlite.engines import adjoint, chain
+from ddlite.engines.captured import Captured
+from ddlite.machinery import adam, ranks
+from ddlite.machinery.checkpoint import Checkpoint
+from ddlite.machinery.files import fingerprint
 from ddlite.pools import PoolStart
 
 ENGINES = ("plain", "adjoint", "chain")

@@ -11,7 +11,7 @@ import torch
 
 from ddlite import unroll
 from ddlite.data import normalise
-from ddlite.files import fingerprint, load_tensors, save_tensors
+from ddlite.machinery.files import fingerprint, load_tensors, save_tensors
 from ddlite.networks import check
 
 FORMAT = 1

@@ -10,8 +10,8 @@ import torch
 from scipy.stats import t as student
 from tqdm.auto import tqdm
 
-from ddlite import ranks
 from ddlite.goals import predict
+from ddlite.machinery import ranks
 
 LONG = 600  # seconds, from which on evaluate says beforehand how long it will take
 

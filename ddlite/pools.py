@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from ddlite import adam, ranks, unroll
-from ddlite.files import fingerprint, load_tensors, save_tensors
+from ddlite import unroll
+from ddlite.machinery import adam, ranks
+from ddlite.machinery.files import fingerprint, load_tensors, save_tensors
 from ddlite.starts import RandomStart, network_seed
 
 

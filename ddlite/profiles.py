@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from ddlite import data as sets
 from ddlite import goals, networks, pools, starts
 from ddlite.distilled import DistilledSet
+from ddlite.photographs import alexnet
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Settings:
         if self.start == "random":
             return starts.RandomStart(self.network, data, seed=seed)
         if self.source == "imagenet":
-            return starts.FixedStart(networks.imagenet(data.shape, len(data.classes), folder=folder))
+            return starts.FixedStart(alexnet.imagenet(data.shape, len(data.classes), folder=folder))
         if self.start == "fixed":
             return starts.FixedStart(networks.initialise(self.network(data.shape, len(data.classes)), seed))
         device = data.train.images.device
@@ -113,8 +114,8 @@ PROFILES = {
                                  networks=4, source="mnist", pool=200, **MNIST_FULL),
         "full-from-svhn": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, batches=10, step_size=0.1, networks=4,
                                    channels=3, source="svhn", pool=200, **SVHN_FULL),
-        "full-voc": Settings("fixed", "voc2007", networks.AlexNet, outer_steps=5000, step_size=0.001, source="imagenet"),
-        "full-cub": Settings("fixed", "cub200", networks.AlexNet, outer_steps=5000, step_size=0.001, source="imagenet"),
+        "full-voc": Settings("fixed", "voc2007", alexnet.AlexNet, outer_steps=5000, step_size=0.001, source="imagenet"),
+        "full-cub": Settings("fixed", "cub200", alexnet.AlexNet, outer_steps=5000, step_size=0.001, source="imagenet"),
     },
     "attack": {
         "quick": Settings("pool", "digits", networks.MLP, outer_steps=250, images_per_class=10, passes=1, step_size=0.1,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from ddlite import unroll
-from ddlite.files import fingerprint
+from ddlite.machinery.files import fingerprint
 from ddlite.networks import check, initialise
 
 ROLES = ("training", "validation", "held-out")

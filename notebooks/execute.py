@@ -24,7 +24,7 @@ from nbconvert import HTMLExporter
 
 import ddlite as dd
 from ddlite import show
-from ddlite.files import machine, read_json, write_bytes, write_json
+from ddlite.machinery.files import machine, read_json, write_bytes, write_json
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"

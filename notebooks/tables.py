@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import ddlite as dd
-from ddlite.files import read_json
+from ddlite.machinery.files import read_json
 
 # Wang, Zhu, Torralba, Efros 2018, and Sucholutsky & Schonlau 2019 (learned labels): as they report them.
 QUOTED = {("mnist", "fixed", 10): "93.8", ("mnist", "random", 100): "79.5 ± 8.1"}

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import ddlite as dd
-from ddlite.captured import Captured
+from ddlite.engines.captured import Captured
 
 distill_file = import_module("ddlite.distill")  # `dd.distill` is the function
 pytestmark = pytest.mark.filterwarnings("error")

@@ -12,7 +12,7 @@ from conftest import made_up
 
 import ddlite as dd
 from ddlite.distill import Learned
-from ddlite.files import load_tensors, save_tensors
+from ddlite.machinery.files import load_tensors, save_tensors
 
 
 def problem():

@@ -14,10 +14,10 @@ import torch
 from conftest import ROOT, made_up
 
 import ddlite as dd
-from ddlite import bench
-from ddlite.__main__ import main
-from ddlite.files import load_tensors
+from ddlite.cli import bench
+from ddlite.cli.main import main
 from ddlite.goals import chunk, in_chunks
+from ddlite.machinery.files import load_tensors
 
 
 def problem(seed=0, **noise):

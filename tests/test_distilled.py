@@ -12,7 +12,7 @@ from conftest import ROOT, made_up
 from torch import nn
 
 import ddlite as dd
-from ddlite import files
+from ddlite.machinery import files
 
 
 @pytest.fixture(scope="module")

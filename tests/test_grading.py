@@ -12,8 +12,8 @@ from conftest import ROOT
 from test_assignments import SOURCES
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install 'ddlite[course]'")
-from ddlite.__main__ import main
-from ddlite.grade import grade
+from ddlite.cli.main import main
+from ddlite.course.grade import grade
 
 COURSE = ROOT / "notebooks" / "assignments"
 CHECK = """from ddlite.course import check
@@ -153,7 +153,7 @@ def test_nbgrader_end_to_end(tmp_path):
 
 def test_the_guard_does_not_hinder(tmp_path):
     """What honest answers do still works under it: a figure, Adam (it imports half of PyTorch), a file in their own folder."""
-    code = ("import tempfile, torch\nfrom ddlite.guard import guard\n"
+    code = ("import tempfile, torch\nfrom ddlite.course.guard import guard\n"
             "class Shell:\n    user_ns = {}\n    class events:\n        register = staticmethod(lambda *_: None)\n"
             f"guard(Shell, {str(tmp_path)!r}, [{str(tmp_path.parent / 'elsewhere')!r}])\n"
             "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.savefig(open('figure.png', 'wb'))\n"

@@ -72,7 +72,7 @@ def test_an_interrupted_download_of_voc_leaves_nothing(tmp_path, monkeypatch):
         (Path(root) / "half.tar").write_text("half an archive")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ddlite.photographs.fetch_voc2007", broken)
+    monkeypatch.setattr("ddlite.photographs.sets.fetch_voc2007", broken)
     with pytest.raises(OSError, match="voc2007: writing under .* make room"):
         dd.load("voc2007", root=tmp_path, size=64)
     assert list(tmp_path.iterdir()) == []

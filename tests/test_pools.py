@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import ddlite as dd
-from ddlite import __main__ as cli
 from ddlite import live, pools, show
+from ddlite.cli import main as cli
 
 SHORT = {"epochs": 2, "learning_rate": 2e-3, "halve_every": 1, "batch_size": 128}
 

@@ -1,5 +1,7 @@
 """What holds the project together: one list of packages, one style, links made from one value, a wheel with its assets."""
 
+import ast
+import os
 import re
 import shutil
 import subprocess
@@ -109,7 +111,9 @@ def test_wheel_carries_the_assets(tmp_path):
     [wheel] = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "unpacked")
     script = (f"import sys; sys.path.insert(0, {str(tmp_path / 'unpacked')!r}); import ddlite as dd; print(dd.__file__)\n"
-              "[dd.DistilledSet.shipped(name) for name in dd.shipped()]; print(dd.shipped())")
+              "[dd.DistilledSet.shipped(name) for name in dd.shipped()]; print(dd.shipped())\n"
+              "import ddlite.gallery, ddlite.engines.chain, ddlite.machinery.files, ddlite.course, ddlite.cli.main\n"
+              "import ddlite.photographs.sets")
     out = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "unpacked" in out.stdout and str(dd.shipped()) in out.stdout, out.stderr
 
@@ -124,17 +128,52 @@ def test_repository_is_clean_and_small():
             assert not re.search(r"(?<![\w.])/(root|home|tmp)/\w", text), f"a path of a machine: {file}"
 
 
+# The rooms from the ground up; within a layer, a file imports only what stands before it.
+LAYERS = [
+    ["machinery.files", "machinery.ranks", "machinery.checkpoint", "machinery.adam"],
+    ["photographs.sets", "photographs.alexnet", "data", "networks", "unroll"],
+    ["engines.adjoint", "engines.chain", "engines.captured"],
+    ["starts", "pools", "scratch", "distilled", "goals", "evaluate", "distill", "baselines", "profiles"],
+    [],  # the gallery: its files import the core, and one another only through it
+    ["show", "live"],
+    ["course.checks", "course.guard", "course.grade"],
+    ["cli.bench", "cli.main"],
+]
+
+
 def test_imports_run_one_way():
-    """A file of the core imports only files above it in this list."""
-    order = ["files", "ranks", "checkpoint", "adam", "photographs", "data", "networks", "unroll", "adjoint", "chain",
-             "captured", "starts", "pools", "scratch", "distilled", "goals", "evaluate", "distill", "baselines", "profiles",
-             "bench", "show", "live"]
-    for place, name in enumerate(order):
-        text = (ROOT / "ddlite" / f"{name}.py").read_text()
-        imported = re.findall(r"^from ddlite\.(\w+) import", text, re.MULTILINE)
-        for line in re.findall(r"^from ddlite import (.+)$", text, re.MULTILINE):
-            imported += [one.split(" as ")[0] for one in line.split(", ")]
-        assert set(imported) <= set(order[:place]), f"{name} imports {imported}"
+    """A file imports only files of lower layers, or those before it in its own; the core never imports the gallery."""
+    order = [name for layer in LAYERS for name in layer]
+    found = {str(path.relative_to(ROOT / "ddlite").with_suffix("")).replace(os.sep, ".")
+             for path in (ROOT / "ddlite").rglob("*.py") if path.stem not in ("__init__", "__main__")}
+    gallery = {name for name in found if name.startswith("gallery.")}
+    assert found - gallery == set(order), "a file has no place in LAYERS, or LAYERS names one that is not there"
+    for name in found:
+        allowed = set(order[:order.index(name)]) if name in order else {
+            one for layer in LAYERS[:4] for one in layer}
+        assert imported(name) <= allowed, f"{name} imports {imported(name) - allowed}"
+
+
+def imported(name):
+    """ddlite's own modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / "ddlite" / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ddlite":
+            room = node.module.removeprefix("ddlite").lstrip(".")
+            for alias in node.names:
+                whole = f"{room}.{alias.name}".lstrip(".")
+                is_file = (ROOT / "ddlite" / f"{whole.replace('.', '/')}.py").exists()
+                found.add(whole if is_file else room)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.removeprefix("ddlite.") for alias in node.names if alias.name.startswith("ddlite.")}
+    return found - {"", "course"}  # ddlite itself, and the few names that course/__init__ passes on
+
+
+def test_importing_ddlite_brings_no_pictures_and_no_gallery():
+    script = ("import sys, ddlite; print([name for name in sys.modules if name.split('.')[0] in ('matplotlib', 'ipywidgets') "
+              "or name.startswith('ddlite.gallery')])")
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout.strip() == "[]"
 
 
 @pytest.mark.filterwarnings("ignore:This set was made to harm")

@@ -13,8 +13,8 @@ import torch
 from conftest import ROOT
 
 import ddlite as dd
-from ddlite import ranks
-from ddlite.files import load_tensors
+from ddlite.machinery import ranks
+from ddlite.machinery.files import load_tensors
 
 SIZE = ["--start", "random", "--batches", "2", "--networks", "3", "--validate-every", "3", "--held-out", "5"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]

@@ -26,10 +26,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ddlite import adjoint, profiles, unroll
+from ddlite import profiles, unroll
 from ddlite.data import from_arrays, load
 from ddlite.distill import Learned, channels_last, distill, engine_for
 from ddlite.distilled import DistilledSet
+from ddlite.engines import adjoint
 from ddlite.evaluate import evaluate
 from ddlite.goals import Fit, in_chunks
 from ddlite.networks import AlexCifarNet, LeNet

@@ -1,4 +1,4 @@
-"""The command line: `python -m ddlite distill | baselines | pretrain | evaluate | show | bench | grade`.
+"""The command line: `ddlite distill | baselines | pretrain | evaluate | show | bench | grade`.
 
 `distill`, `baselines` and `pretrain` make the results that ship, with their manifests; `evaluate` and `show` look at a set;
 `bench` measures speed; `grade` marks what students hand in. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill`,
@@ -19,9 +19,10 @@ import torch
 from tqdm import tqdm
 
 import ddlite as dd
-from ddlite import bench, ranks
+from ddlite.cli import bench
 from ddlite.distill import ENGINES
-from ddlite.files import machine, read_json, write_bytes, write_json
+from ddlite.machinery import ranks
+from ddlite.machinery.files import machine, read_json, write_bytes, write_json
 
 
 def main(arguments=None):
@@ -306,7 +307,7 @@ def measure_speed(options):
 
 def grade(options):
     """Print a line for each submission as it is graded."""
-    from ddlite import grade as grading  # nbgrader is no part of the core
+    from ddlite.course import grade as grading  # nbgrader is no part of the core
 
     number = len(list(options.folder.glob("*.ipynb")))
     with tqdm(total=number, desc="grading", unit="notebook", disable=None) as bar:
@@ -373,6 +374,3 @@ def commit():
     except (OSError, subprocess.CalledProcessError):
         return None
 
-
-if __name__ == "__main__":
-    main()

@@ -19,9 +19,9 @@ import nbformat
 import psutil
 from nbgrader.api import Gradebook
 
-from ddlite.files import write_bytes
+from ddlite.machinery.files import write_bytes
 
-SOURCE = Path(__file__).resolve().parent.parent / "notebooks" / "assignments" / "source"
+SOURCE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "source"
 NBGRADER = [sys.executable, "-m", "nbgrader"]
 CONFIGURATION = """c = get_config()
 c.CourseDirectory.course_id = "ddlite"
@@ -129,7 +129,7 @@ def one(path, assignment, name, course, seed, minutes, gib):
         given = [cell.source for cell in cells
                  if cell.cell_type == "code" and not cell.metadata.get("nbgrader", {}).get("solution")]
         (startup / "guard.py").write_text(
-            "from ddlite.guard import guard\n"
+            "from ddlite.course.guard import guard\n"
             f"guard(get_ipython(), {str(scratch)!r}, {[str(path.parent), str(here), str(SOURCE)]!r}, {given!r})\n"
             "del guard\n", encoding="utf-8")
         places = {"IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib", "TMPDIR": ".", "TEMP": ".", "HOME": ".",

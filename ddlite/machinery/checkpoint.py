@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddlite import ranks
-from ddlite.files import load_tensors, save_tensors
+from ddlite.machinery import ranks
+from ddlite.machinery.files import load_tensors, save_tensors
 
 FORMAT = 1
 

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from execute import BUILD, TEACHING, execute, note, tidy, with_tables
 
-from ddlite.files import write_bytes
+from ddlite.machinery.files import write_bytes
 
 SOURCES = sorted(HERE.glob("source/*/*.ipynb"))
 PICTURE = "\n\nA right answer shows:\n\n"

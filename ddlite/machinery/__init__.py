@@ -1,0 +1,1 @@
+"""What everything needs and nobody reads on the first evening: files, checkpoints, processes, Adam."""
