@@ -34,8 +34,8 @@ class DistilledSet:
         momentum: of the gradient steps, a scalar tensor in 0..1 (not in the paper); None for plain gradient descent.
         goal: what it was made for ("fit", or an attack and its classes); None before learning.
         start: where training starts, a dict with `kind` ("fixed", "random", "pool"), the `network`'s class name, `shapes` of
-            its weights by name, and their `fingerprint`, or the `law` and `seed` that draw them (and, for a pool, the
-            `source` and `schedule` of its pre-training); None before learning.
+            its weights by name, and their `fingerprint`, or the `init` and `seed` that draw them (and, for a pool, the `source`
+            and `schedule` of its pre-training); None before learning.
         initial: the weights of a fixed start, a tuple of tensors, where the set carries them.
     """
 
@@ -220,6 +220,8 @@ class DistilledSet:
             raise ValueError(f"{path} holds no distilled set that this ddlite can read (format {about.get('format')}, "
                              f"known: {FORMAT}): a newer ddlite may.")
         start, goal = about["start"], about["goal"]
+        if start and "law" in start:  # the first edition's word for it
+            start = {"init" if key == "law" else key: value for key, value in start.items()}
         if goal not in (None, "fit"):
             warnings.warn(f"This set was made to harm ({goal}): train only networks on it that you can do without.",
                           stacklevel=2)

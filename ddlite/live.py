@@ -195,36 +195,36 @@ class Playground(_Still):
 
 
 class HeldOut(_Still):
-    """Try a set on networks it has never met: a list of laws of initialisation, a slider for how many, a histogram.
+    """Try a set on networks it has never met: a list of initialisations, a slider for how many, a histogram.
 
     Args:
         dset: the `DistilledSet`.
-        start: `start(law)`, a `RandomStart` for that law.
-        laws: the names to choose from; the first is shown first.
+        start: `start(init)`, a `RandomStart` with that initialisation.
+        inits: the names to choose from; the first is shown first.
         goal: what to score by, e.g. `Fit(data)`; the networks are scored on its test images.
     """
 
-    def __init__(self, dset, start, laws, goal):
+    def __init__(self, dset, start, inits, goal):
         self._dset, self._start_of, self._goal, self._known = dset, start, goal, {}
-        self._law = widgets.Dropdown(options=list(laws), description="law")
+        self._init = widgets.Dropdown(options=list(inits), description="initialisation", style={"description_width": "initial"})
         self._number = widgets.IntSlider(value=10, min=2, max=50, description="networks", continuous_update=False)
         self._result = widgets.HTML()
-        for control in (self._law, self._number):
+        for control in (self._init, self._number):
             control.observe(self._update, names="value")
-        super().__init__([self._law, self._number, self._result])
+        super().__init__([self._init, self._number, self._result])
         self._update()
 
     def scores(self):
-        """The scores of as many held-out networks as chosen, of the law chosen; each network is trained but once."""
-        law, number = self._law.value, self._number.value
-        known = self._known.setdefault(law, [])
+        """The scores of as many held-out networks as chosen, of the initialisation chosen; each network is trained but once."""
+        init, number = self._init.value, self._number.value
+        known = self._known.setdefault(init, [])
         if number > len(known):
-            fresh = self._start_of(law).networks("held-out", number - len(known), first=len(known))
+            fresh = self._start_of(init).networks("held-out", number - len(known), first=len(known))
             known += evaluate(self._dset, fresh, self._goal, self._goal.data.test, [self._dset.passes]).final
         return known[:number]
 
     def picture(self):
-        return show.histogram({self._law.value: self.scores()}, words="Held-out networks")
+        return show.histogram({self._init.value: self.scores()}, words="Held-out networks")
 
     def _update(self, _=None):
         scores = self.scores()

@@ -171,7 +171,7 @@ class AlexCifarNet(nn.Module):
         return self.linear3(F.relu(self.linear2(hidden)))
 
 
-LAWS = {
+INITS = {
     "xavier-normal": nn.init.xavier_normal_,
     "xavier-uniform": nn.init.xavier_uniform_,
     "kaiming-normal": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
@@ -179,36 +179,36 @@ LAWS = {
 }
 
 
-def initialise(network, seed, law="xavier-normal"):
+def initialise(network, seed, init="xavier-normal"):
     """Draw all weights of a network afresh.
 
     Args:
         network: any `nn.Module` of convolutions, linear layers and group or layer norms; changed in place.
         seed: an int of 32 bits; the same seed gives the same weights on every device.
-        law: "xavier-normal" (the paper's, with gain 1), "xavier-uniform", "kaiming-normal" (for ReLUs) or "orthogonal";
+        init: "xavier-normal" (the paper's, with gain 1), "xavier-uniform", "kaiming-normal" (for ReLUs) or "orthogonal";
             biases are 0.
 
-    Returns the same network. Raises ValueError for a seed or law that does not exist, or if a layer has weights that the
-    law does not cover.
+    Returns the same network. Raises ValueError for a seed or initialisation that does not exist, or if a layer has weights
+    that it does not cover.
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"Seed {seed}: it must lie in 0..{2**32 - 1}; PyTorch's CPU generator heeds no more than 32 bits.")
-    if law not in LAWS:
-        raise ValueError(f"There is no law {law!r}. Known: {', '.join(LAWS)}.")
+    if init not in INITS:
+        raise ValueError(f"There is no initialisation {init!r}. Known: {', '.join(INITS)}.")
     generator = torch.Generator().manual_seed(seed)
     for name, module in network.named_modules():
         own = dict(module.named_parameters(recurse=False))
         if isinstance(module, (nn.GroupNorm, nn.LayerNorm)):
             module.reset_parameters()
         elif own and getattr(module, "weight", None) is not None and module.weight.dim() >= 2:
-            fresh = LAWS[law](torch.empty(module.weight.shape), generator=generator)
+            fresh = INITS[init](torch.empty(module.weight.shape), generator=generator)
             with torch.no_grad():
                 module.weight.copy_(fresh)
                 if own.get("bias") is not None:
                     module.bias.zero_()
         elif own:
-            raise ValueError(f"The law {law} has no rule for layer {name!r} ({type(module).__name__}): initialise this network "
-                             "yourself and pass it as it is; for random starts, use law='pytorch'.")
+            raise ValueError(f"The initialisation {init} has no rule for layer {name!r} ({type(module).__name__}): initialise this "
+                             "network yourself and pass it as it is; for random starts, use init='pytorch'.")
     return network
 
 

@@ -21,7 +21,7 @@ class PoolStart:
     progress bar), and kept.
 
     Args:
-        make, law, seed: as for `RandomStart`: how the networks are built, and drawn before pre-training.
+        make, init, seed: as for `RandomStart`: how the networks are built, and drawn before pre-training.
         source: the `Data` to pre-train on, of the same shape as the data that learning will be about.
         size: training networks in the pool.
         folder: where pre-trained networks are kept, each in a file of its own, so that a pool that was interrupted goes on
@@ -33,17 +33,19 @@ class PoolStart:
     Raises ValueError as `RandomStart` does, and for a file in the folder that is damaged or belongs to another pool.
     """
 
-    def __init__(self, make, source, size=200, law="xavier-normal", seed=0, folder=None, **schedule):
+    def __init__(self, make, source, size=200, init="xavier-normal", seed=0, folder=None, **schedule):
         if size < 1:
             raise ValueError("size must be 1 or more.")
-        self.fresh, self.source, self.size = RandomStart(make, source, law, seed), source, size
+        self.fresh, self.source, self.size = RandomStart(make, source, init, seed), source, size
         self.schedule = {**pretrain.__kwdefaults__, **schedule}
         unknown = set(schedule) - set(pretrain.__kwdefaults__)
         if unknown:
             raise ValueError(f"There is no setting {', '.join(sorted(unknown))}. Known: {', '.join(pretrain.__kwdefaults__)}.")
         self._kept = {}
         [first] = self.fresh.networks("training")  # networks of one class may differ in layers, and in how they are drawn
-        self._identity = {**self.describe(), "mean": list(source.mean), "std": list(source.std), "shape": list(source.shape),
+        # "law" was the first edition's word for init: pools that lie on a disk are still known by it.
+        described = {"law" if key == "init" else key: value for key, value in self.describe().items()}
+        self._identity = {**described, "mean": list(source.mean), "std": list(source.std), "shape": list(source.shape),
                           "layers": repr(first), "drawn": fingerprint(*unroll.weights_of(first))}
         del self._identity["size"]  # a larger pool has the same first networks
         mark = fingerprint(torch.tensor(list(repr(self._identity).encode())))

@@ -1,4 +1,4 @@
-"""Where training starts: one known network, or fresh draws from a law."""
+"""Where training starts: one known network, or networks initialised afresh each time."""
 
 import copy
 from collections.abc import Sequence
@@ -34,23 +34,23 @@ class FixedStart:
 
 
 class RandomStart:
-    """Fresh draws from a law: every training begins at other weights (section 3.3 of the paper).
+    """Networks initialised at random: every training begins at other weights (section 3.3 of the paper).
 
     Args:
         make: what builds a network, called as `make(shape, classes)`: a class such as `LeNet`, or a function of yours.
         data: the `Data` that the networks are to classify; it gives shape and number of classes.
-        law: how weights are drawn, see `initialise`; or "pytorch": as `make` and its layers draw them by themselves.
+        init: the initialisation, see `initialise`; or "pytorch": as `make` and its layers draw weights by themselves.
         seed: 0..1023; another seed draws other networks, in all three roles.
 
     Training, validation and held-out networks come from seeds that cannot meet: role, seed and number of the network
     each have bits of their own (`network_seed`).
 
-    Raises ValueError for a network that cannot be unrolled through or that the law does not cover, and for a `make`
+    Raises ValueError for a network that cannot be unrolled through or that the initialisation does not cover, and for a `make`
     that returns the same network twice.
     """
 
-    def __init__(self, make, data, law="xavier-normal", seed=0):
-        self.make, self.shape, self.classes, self.law, self.seed = make, data.shape, len(data.classes), law, seed
+    def __init__(self, make, data, init="xavier-normal", seed=0):
+        self.make, self.shape, self.classes, self.init, self.seed = make, data.shape, len(data.classes), init, seed
         self._example, other = self.networks("training", 2)
         if {id(weight) for weight in self._example.parameters()} & {id(weight) for weight in other.parameters()}:
             raise ValueError("make(shape, classes) returned the same weights twice: it must build a new network at each call.")
@@ -68,11 +68,11 @@ class RandomStart:
         with torch.random.fork_rng(devices=[]):  # what make draws comes from PyTorch's global generator: put it back
             torch.default_generator.manual_seed(seed)
             network = self.make(self.shape, self.classes)
-        return network if self.law == "pytorch" else initialise(network, seed, self.law)
+        return network if self.init == "pytorch" else initialise(network, seed, self.init)
 
     def describe(self):
         """What a distilled set has to know of its start, as a JSON-able dict (see `DistilledSet.start`)."""
-        return {**_describe("random", self._example), "law": self.law, "seed": self.seed}
+        return {**_describe("random", self._example), "init": self.init, "seed": self.seed}
 
 
 class _Draws(Sequence):

@@ -106,7 +106,7 @@ def test_other_networks_versions_and_damage_are_refused(tmp_path):
     path = tmp_path / "it.safetensors"
     next(states(path, checkpoint_every=1))
     dset, _, goal = problem()
-    other = dd.RandomStart(dd.MLP, goal.data, law="orthogonal")
+    other = dd.RandomStart(dd.MLP, goal.data, init="orthogonal")
     with pytest.raises(ValueError, match="another distillation .*start"):
         next(dd.distill(dset, other, goal, 12, networks=2, validate_every=3, validation_networks=1, checkpoint=path))
     shifted = made_up((1, 8, 8), classes=3, n=60, mean=(0.1,), std=(1.0,))  # the same pixels, normalised otherwise

@@ -222,7 +222,7 @@ def test_shipped_sets_of_digits_reach_what_their_manifests_say(digits):
         if name in dd.shipped():
             dset, make = dd.DistilledSet.shipped(name), getattr(dd, about["configuration"]["network"])
             fixed = dset.start["kind"] == "fixed"
-            start = None if fixed else dd.RandomStart(make, digits, dset.start["law"], dset.start["seed"])
+            start = None if fixed else dd.RandomStart(make, digits, dset.start["init"], dset.start["seed"])
             networks = [dset.train(make(digits.shape), passes=0)] if fixed else start.networks("held-out", 5)
             report = dd.evaluate(dset, networks, dd.Fit(digits), digits.test, [dset.passes])
             assert report.final == pytest.approx(about["scores"][:len(networks)], abs=0.6)
@@ -239,7 +239,7 @@ def test_shipped_sets_reach_what_their_manifests_say(real_root, tmp_path):
         if dset.start["kind"] == "fixed":
             assert dd.accuracy(dset.train(dd.LeNet()), data.test) == pytest.approx(about["test"], abs=0.05)
         else:  # the first of the held-out networks whose scores the manifest holds
-            start, number = dd.RandomStart(dd.LeNet, data, dset.start["law"], dset.start["seed"]), 3
+            start, number = dd.RandomStart(dd.LeNet, data, dset.start["init"], dset.start["seed"]), 3
             if dset.start["kind"] == "pool":  # sets of the same source and schedule share that network
                 known = dset.start["source"] if dset.start["source"] != "svhn-npz" else "svhn.npz"
                 source, number = dd.load(known, root=real_root, size=28, channels=dset.images.shape[2]), 1

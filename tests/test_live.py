@@ -124,7 +124,7 @@ def test_playground_follows_the_sliders():
 def test_held_out_networks_are_trained_but_once(tiny):
     start, goal = dd.RandomStart(dd.MLP, tiny), dd.Fit(tiny)
     dset, asked = dd.DistilledSet.noise(tiny, batches=2, passes=1, step_size=0.1), []
-    explorer = live.HeldOut(dset, lambda law: asked.append(law) or dd.RandomStart(dd.MLP, tiny, law),
+    explorer = live.HeldOut(dset, lambda init: asked.append(init) or dd.RandomStart(dd.MLP, tiny, init),
                             ["xavier-normal", "orthogonal"], goal)
     expected = dd.evaluate(dset, start.networks("held-out", 12), goal, tiny.test).final
     assert explorer.scores() == expected[:10] and "10 held-out networks" in explorer._result.value
@@ -132,7 +132,7 @@ def test_held_out_networks_are_trained_but_once(tiny):
     assert explorer.scores() == expected and asked == ["xavier-normal"] * 2
     explorer._number.value = 5
     assert explorer.scores() == expected[:5] and len(asked) == 2
-    explorer._law.value = "orthogonal"
+    explorer._init.value = "orthogonal"
     assert asked[-1] == "orthogonal" and "5 held-out networks" in explorer._result.value
     data, _ = explorer._repr_mimebundle_()
     assert "orthogonal" in data["text/plain"] and "image/png" in data

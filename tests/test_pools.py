@@ -69,7 +69,7 @@ def test_an_interrupted_pool_goes_on(digits, tmp_path, monkeypatch):
         assert torch.equal(weights(kept), weights(anew))
 
 
-@pytest.mark.parametrize("change", [{"epochs": 3}, {"seed": 1}, {"law": "orthogonal"}, {"make": dd.SmallLeNet},
+@pytest.mark.parametrize("change", [{"epochs": 3}, {"seed": 1}, {"init": "orthogonal"}, {"make": dd.SmallLeNet},
                                     {"source": "digits-shifted"}])
 def test_a_pool_with_other_settings_is_never_reused(digits, tmp_path, change):
     settings = {"make": dd.MLP, "source": digits, "size": 1, "folder": tmp_path, **SHORT}
@@ -118,7 +118,7 @@ def test_networks_that_differ_inside_share_no_folder(digits, tmp_path):
 
 
 def test_networks_that_differ_in_pictures_or_first_weights_share_no_folder(digits, tmp_path):
-    """ConvNet3 has the same weights for 24 and for 28 pixels; a law of one's own is known by what it draws."""
+    """ConvNet3 has the same weights for 24 and for 28 pixels; an initialisation of one's own is known by what it draws."""
     def make(scale):
         def drawn(shape, classes):
             network = dd.MLP(shape, classes)
@@ -126,8 +126,8 @@ def test_networks_that_differ_in_pictures_or_first_weights_share_no_folder(digit
         return drawn
 
     sizes = [dd.PoolStart(dd.ConvNet3, dd.load("digits", size=size), folder=tmp_path, **SHORT) for size in (24, 28)]
-    laws = [dd.PoolStart(make(scale), digits, law="pytorch", folder=tmp_path, **SHORT) for scale in (1, 2)]
-    for one, other in (sizes, laws):
+    own = [dd.PoolStart(make(scale), digits, init="pytorch", folder=tmp_path, **SHORT) for scale in (1, 2)]
+    for one, other in (sizes, own):
         assert one.folder != other.folder
 
 

@@ -15,12 +15,12 @@ from torch import nn
 
 import ddlite as dd
 from ddlite.distill import draw
-from ddlite.networks import LAWS
+from ddlite.networks import INITS
 from ddlite.starts import ROLES, network_seed
 
 
 class OwnNet(nn.Module):
-    """A reader's network, with a parameter of its own that no law knows."""
+    """A reader's network, with a parameter of its own that no initialisation knows."""
 
     def __init__(self, shape, classes):
         super().__init__()
@@ -44,9 +44,9 @@ def test_seeds_cannot_meet(one, other):
 
 
 def test_networks_of_all_roles_differ_and_come_again(tiny):
-    start = dd.RandomStart(OwnNet, tiny, law="pytorch")
+    start = dd.RandomStart(OwnNet, tiny, init="pytorch")
     drawn = [weights(network) for role in ROLES for network in start.networks(role, 3)]
-    drawn += [weights(network) for network in dd.RandomStart(OwnNet, tiny, law="pytorch", seed=1).networks("training", 3)]
+    drawn += [weights(network) for network in dd.RandomStart(OwnNet, tiny, init="pytorch", seed=1).networks("training", 3)]
     assert len(torch.stack(drawn).unique(dim=0)) == 12
     assert torch.equal(weights(start.networks("training", 3)[1:][0]), drawn[1])
     again = start.networks("validation", 2, first=1)
@@ -57,14 +57,14 @@ def test_drawing_leaves_the_global_generator_alone(tiny):
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    list(dd.RandomStart(OwnNet, tiny, law="pytorch").networks("held-out", 2))
+    list(dd.RandomStart(OwnNet, tiny, init="pytorch").networks("held-out", 2))
     assert torch.equal(torch.rand(1), expected)
 
 
-@pytest.mark.parametrize("law, fan_in, fan_out", [("xavier-normal", 1, 1), ("xavier-uniform", 1, 1), ("kaiming-normal", 1, 0)])
-def test_laws_have_the_variance_they_should(law, fan_in, fan_out):
+@pytest.mark.parametrize("init, fan_in, fan_out", [("xavier-normal", 1, 1), ("xavier-uniform", 1, 1), ("kaiming-normal", 1, 0)])
+def test_laws_have_the_variance_they_should(init, fan_in, fan_out):
     """Xavier: 2 / (fan in + fan out). Kaiming for ReLUs: 2 / fan in."""
-    network = dd.initialise(nn.Sequential(nn.Conv2d(8, 32, 5), nn.Linear(300, 500)), 0, law)
+    network = dd.initialise(nn.Sequential(nn.Conv2d(8, 32, 5), nn.Linear(300, 500)), 0, init)
     for layer, inputs, outputs in ((network[0], 8 * 25, 32 * 25), (network[1], 300, 500)):
         expected = 2 / (fan_in * inputs + fan_out * outputs)
         assert layer.weight.var().item() == pytest.approx(expected, rel=0.1) and layer.bias.abs().max() == 0
@@ -74,7 +74,7 @@ def test_orthogonal_and_pytorch_laws(tiny):
     rows = dd.initialise(nn.Linear(40, 10), 0, "orthogonal").weight
     torch.testing.assert_close(rows @ rows.T, torch.eye(10), atol=1e-5, rtol=0)
     network = dd.RandomStart(lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(64, classes)), tiny,
-                             law="pytorch").networks()[0]
+                             init="pytorch").networks()[0]
     assert network[1].bias.abs().max() > 0 and network[1].weight.abs().max() <= 1 / 8  # uniform in +- 1 / sqrt(fan in)
 
 
@@ -82,17 +82,17 @@ def test_starts_refuse_in_words(tiny):
     one = dd.MLP(tiny.shape, 3)
     with pytest.raises(ValueError, match="must build a new network at each call"):
         dd.RandomStart(lambda shape, classes: one, tiny)
-    with pytest.raises(ValueError, match="no rule for layer .*use law='pytorch'"):
+    with pytest.raises(ValueError, match="no rule for layer .*use init='pytorch'"):
         dd.RandomStart(OwnNet, tiny)
     with pytest.raises(ValueError, match="Known: xavier-normal, .*orthogonal"):
-        dd.RandomStart(dd.MLP, tiny, law="he")
+        dd.RandomStart(dd.MLP, tiny, init="he")
     with pytest.raises(ValueError, match="There is no role 'test'"):
         dd.RandomStart(dd.MLP, tiny).networks("test")
     with pytest.raises(ValueError, match="from 0 to 1023"):
         dd.RandomStart(dd.MLP, tiny, seed=1024)
     with pytest.raises(ValueError, match="BatchNorm"):
         dd.RandomStart(lambda shape, classes: nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 3)), tiny)
-    assert set(LAWS) == {"xavier-normal", "xavier-uniform", "kaiming-normal", "orthogonal"}
+    assert set(INITS) == {"xavier-normal", "xavier-uniform", "kaiming-normal", "orthogonal"}
 
 
 def random_problem(tiny, **noise):
@@ -108,7 +108,7 @@ def test_a_random_start_distils_and_beats_class_means(digits):
     report = dd.evaluate(state.best, start.networks("held-out", 5), goal, digits.test)
     means, _ = dd.baselines.with_best_step_size(dd.baselines.class_means(digits), start, goal, passes=(1, 3, 5))
     assert report.mean > dd.evaluate(means, start.networks("held-out", 5), goal, digits.test, [means.passes]).mean + 3
-    assert state.best.start["kind"] == "random" and state.best.start["law"] == "xavier-normal" and report.std > 0
+    assert state.best.start["kind"] == "random" and state.best.start["init"] == "xavier-normal" and report.std > 0
 
 
 def test_the_mean_over_networks_is_the_meta_gradient_of_each(tiny):

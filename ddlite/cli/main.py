@@ -250,7 +250,7 @@ def evaluate(options):
     if dset.start["kind"] == "fixed":
         networks = [dset.train(example, passes=0)]
     elif dset.start["kind"] == "random":
-        networks = dd.RandomStart(make, data, dset.start["law"], dset.start["seed"]).networks("held-out", options.held_out)
+        networks = dd.RandomStart(make, data, dset.start["init"], dset.start["seed"]).networks("held-out", options.held_out)
     else:
         try:
             source = dd.load(options.source or dset.start["source"], device=options.device, size=data.shape[-1],
@@ -260,7 +260,7 @@ def evaluate(options):
         if source.fingerprint != dset.start["source_fingerprint"]:
             raise ValueError(f"The set's networks were pre-trained on other data than {source.name} is here: name them with "
                              "--source.")
-        networks = dd.PoolStart(make, source, dset.start["size"], dset.start["law"], dset.start["seed"],
+        networks = dd.PoolStart(make, source, dset.start["size"], dset.start["init"], dset.start["seed"],
                                 dd.data.data_root() / "pools", **dset.start["schedule"]).networks("held-out", options.held_out)
     print(dd.evaluate(dset, networks, dd.goals.named(dset.goal, data), data.test, [0, dset.passes]))
 
