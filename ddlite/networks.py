@@ -207,8 +207,8 @@ def initialise(network, seed, init="xavier-normal"):
                 if own.get("bias") is not None:
                     module.bias.zero_()
         elif own:
-            raise ValueError(f"The initialisation {init} has no rule for layer {name!r} ({type(module).__name__}): initialise this "
-                             "network yourself and pass it as it is; for random starts, use init='pytorch'.")
+            raise ValueError(f"The initialisation {init} has no rule for layer {name!r} ({type(module).__name__}): initialise "
+                             "this network yourself and pass it as it is; for random starts, use init='pytorch'.")
     return network
 
 
