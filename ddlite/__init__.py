@@ -6,11 +6,12 @@ the *distilled set*. `ddlite.show` (still pictures) and `ddlite.live` (the inter
 
 from ddlite import baselines, profiles
 from ddlite.data import Data, Split, from_arrays, load
-from ddlite.distill import Diverged, State, distill
+from ddlite.distill import State, distill
 from ddlite.distilled import DistilledSet, manifest, manifests, shipped
 from ddlite.engines import adjoint, chain
 from ddlite.evaluate import Report, evaluate
 from ddlite.goals import Attack, Fit, accuracy
+from ddlite.learned import Diverged
 from ddlite.networks import MLP, AlexCifarNet, ConvNet3, LeNet, SmallLeNet, initialise
 from ddlite.photographs.alexnet import AlexNet, imagenet
 from ddlite.pools import PoolStart, pretrain

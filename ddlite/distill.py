@@ -4,24 +4,18 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 
-from ddlite import unroll
-from ddlite.data import Data
+from ddlite.batches import draw
 from ddlite.distilled import DistilledSet
-from ddlite.engines import adjoint, chain
-from ddlite.engines.captured import Captured
-from ddlite.machinery import adam, ranks
+from ddlite.engines import chain, choose
+from ddlite.learned import Learned
+from ddlite.machinery import ranks
 from ddlite.machinery.checkpoint import Checkpoint
 from ddlite.machinery.files import fingerprint
 from ddlite.pools import PoolStart
-
-ENGINES = ("plain", "adjoint", "chain")
-SYNCHRONOUS = ("cpu",)  # devices that do what they are told at once; a GPU is told far ahead, and should not be waited for
-LARGE = 5_000_000  # gradient steps x weights from which on the graph of a whole training is not kept (100 MB and more)
-COLUMNS = 2**20  # numbers in a convolution's largest matrix of columns up to which a chain is faster than autograd
 
 
 @dataclass(frozen=True)
@@ -55,15 +49,6 @@ class State:
     @cached_property
     def distilled(self):
         return self._distilled()
-
-
-class Diverged(ArithmeticError):
-    """The loss or its gradient became infinite or NaN. `state` is the last `State` before it was noticed, or None; its `best`
-    and `distilled` are good."""
-
-    def __init__(self, message, state):
-        super().__init__(message)
-        self.state = state
 
 
 def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.05, step_size_rate=0.4, decay=0.05,
@@ -116,8 +101,8 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     if (processes := ranks.here()[1]) > (fewest := len(last_ones)):
         raise ValueError(f"{processes} processes for {fewest} network(s) in each outer step: start no more processes than "
                          "that, or set networks higher (a fixed start has but one).")
-    if engine not in (None, *ENGINES):
-        raise ValueError(f"There is no engine {engine!r}. Known: {', '.join(ENGINES)}.")
+    if engine not in (None, *choose.ENGINES):
+        raise ValueError(f"There is no engine {engine!r}. Known: {', '.join(choose.ENGINES)}.")
     if engine == "chain":
         chain.of(start.networks("validation", 1)[0])  # raises where it is none
     if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
@@ -185,7 +170,7 @@ def _loop(dset, start, goal, settings, learned, keep):
             validates = outer_step % settings["validate_every"] == 0 or outer_step == outer_steps
             keeps = keep and (outer_step % keep.every == 0 or outer_step == outer_steps)
             # To look at the loss is to wait for a GPU: there, only where its numbers are wanted anyway.
-            if validates or keeps or images.device.type in SYNCHRONOUS:
+            if validates or keeps or images.device.type in choose.SYNCHRONOUS:
                 learned.check(state)
 
             score, snapshot = None, learned.snapshot()
@@ -223,173 +208,9 @@ def _enough_memory(outer_step):
                           "(large ones go in chunks already).") from cause
 
 
-def draw(data: Data, batch_size, generator):
-    """A batch of real training images and labels, drawn with replacement; the same ones on every device."""
-    which = _sent(torch.randint(len(data.train), (batch_size,), generator=generator), data.train.images.device)
-    # Channels last in memory: the same numbers, and convolution and pooling of a real batch are faster on a CPU.
-    return data.train.images[which].to(memory_format=torch.channels_last), data.train.labels[which]
-
-
-def _sent(tensor, device):
-    """The tensor on a device. A GPU is not waited for: a copy from pinned memory is queued like everything else."""
-    queued = device.type == "cuda" and tensor.device.type == "cpu"
-    return tensor.pin_memory().to(device, non_blocking=True) if queued else tensor.to(device)
-
-
-def channels_last(images):
-    """The same images (batches, n, C, H, W), laid out in memory as `draw` lays out real ones."""
-    return images.movedim(2, -1).contiguous().movedim(-1, 2)
-
-
 def validate(dset, start, goal, number=8):
     """The mean score of validation networks on the validation images, after training on the set."""
     networks = start.networks("validation", number)
     scores = [goal.score(dset.train(network.to(dset.images.device), own_weights=True), goal.data.validation)
               for network in ranks.share(networks)]
     return ranks.total(torch.tensor(sum(scores), dtype=torch.float64)).item() / len(networks)
-
-
-def engine_for(network, dset, engine=None):
-    """The function that computes meta-gradients for a network on a distilled set: an engine by its name, or what fits."""
-    weights, images, device = list(network.parameters()), dset.images, dset.images.device
-    chained, keep = None, len(dset.step_sizes) * sum(weight.numel() for weight in weights) <= LARGE
-    if engine == "chain" or (engine is None and device.type in SYNCHRONOUS):  # elsewhere nothing is gained
-        try:
-            chained = chain.of(network)
-            _check_chain(chained, network, images[0], dset.labels[0])
-        except ValueError:
-            if engine:
-                raise
-            chained = None
-    if chained and (engine or images.shape[1] * chained.columns(weights, images.shape[2:]) <= COLUMNS):
-        return partial(adjoint.meta_gradient, derivatives=chained.derivatives, keep=keep)
-    return unroll.meta_gradient if engine == "plain" or (engine is None and keep) else adjoint.meta_gradient
-
-
-def _check_chain(chained, network, images, labels):
-    """Refuse a chain that is not what its network does, however that came about."""
-    weights = unroll.weights_of(network)
-    expected = torch.autograd.grad(unroll.loss_of(network)(weights, images, labels), weights)
-    for ours, theirs in zip(chained.derivatives(weights, images, labels)[0], expected):
-        if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * theirs.abs().max().item(), equal_nan=True):
-            raise ValueError(f"The gradient of {type(network).__name__} is not that of the chain that its code was read as.")
-
-
-class Learned:
-    """The free numbers behind a distilled set, and Adam for them.
-
-    Free: images as they are, step sizes that stay positive, labels that sum to 1, a momentum that stays in 0..1.
-
-    `last` says of the last outer step its number, its loss and the norm of its meta-gradient, on the device. Where these are
-    not finite, it stays at that step, and so do the set and its average (Adam's moments do not).
-    """
-
-    def __init__(self, dset, settings, engine=None, capture=True):
-        self._dset, self._settings, rate = dset, settings, settings["learning_rate"]
-        self._engine, self._chosen = engine, None
-        self._captured = Captured(self._of_one) if capture and dset.images.device.type not in SYNCHRONOUS else None
-        slow = rate * settings["step_size_rate"]
-        self._rates = {"images": rate, "step_sizes": slow, "labels": rate, "momentum": slow}
-        free = {"images": channels_last(dset.images), "step_sizes": _inverse_softplus(dset.step_sizes)}
-        if dset.labels.is_floating_point():
-            free["labels"] = dset.labels.clamp(min=1e-6).log()
-        if dset.momentum is not None:
-            free["momentum"] = dset.momentum.clamp(1e-3, 0.999).logit()
-        self.free = {name: tensor.detach().clone().requires_grad_() for name, tensor in free.items()}
-        self.mean = {name: tensor.detach().clone() for name, tensor in free.items()}  # over the last iterates
-        self.first = {name: torch.zeros_like(tensor) for name, tensor in free.items()}  # Adam's two moments
-        self.second = {name: torch.zeros_like(tensor) for name, tensor in free.items()}
-        self.steps, self.last = 0, torch.zeros(3, device=dset.images.device)
-
-    def snapshot(self):
-        """What makes the distilled set of this moment when it is called: the average over the last iterates."""
-        dset, mean = self._dset, {name: tensor.clone() for name, tensor in self.mean.items()}
-        return lambda: replace(dset, **_constrained(mean))
-
-    def meta_gradient(self, networks, goal, images, labels):
-        """The mean over networks of the goal's loss, and its gradients with respect to the free numbers (a list)."""
-        tensors, sums = _constrained(self.free), None
-        for network in ranks.share(networks):
-            for weight in (*network.parameters(), *network.buffers()):
-                weight.data = _sent(weight.data, images.device)
-            parts = (self._captured or self._of_one)(network, goal, images, labels, *tensors.values())
-            sums = parts if sums is None else [so_far + more for so_far, more in zip(sums, parts)]
-        loss, *means = (ranks.total(each) / len(networks) for each in sums)
-        return loss, torch.autograd.grad(list(tensors.values()), list(self.free.values()), means)
-
-    def _of_one(self, network, goal, images, labels, *tensors):
-        given = {"labels": self._dset.labels, "momentum": None, **dict(zip(self.free, tensors))}
-        losses = unroll.loss_of(network), goal.loss_of(network, images, labels)
-        loss, gradients = self._meta_gradient(network)(*losses, unroll.weights_of(network), **given)
-        return [loss, *(gradients[name] for name in self.free)]
-
-    def _meta_gradient(self, network):
-        """The engine for a network; found anew only where the network looks unlike the last one."""
-        looks = chain.looks(network)
-        try:
-            known = self._chosen is not None and self._chosen[0] == looks
-        except RuntimeError:  # attributes that cannot be compared, such as tensors
-            known = False
-        if not known:
-            self._chosen = looks, engine_for(network, self._dset, self._engine)
-        return self._chosen[1]
-
-    def step(self, loss, gradients, fraction):
-        """One step of Adam (with decay as in AdamW) at a fraction of the rates, the gradients cut down to the norm allowed.
-
-        It asks nothing of the device: whether all is finite is decided there.
-        """
-        self.steps += 1
-        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
-        here = torch.stack([torch.full_like(norm, self.steps), loss, norm])
-        self.last = torch.where(self._fine(), here, self.last)
-        fine, shrink = self._fine(), (self._settings["clip"] / (norm + 1e-6)).clamp(max=1)
-        past = min(self._settings["average"], self.steps / (self.steps + 10))  # the first iterates are soon forgotten
-        with torch.no_grad():
-            for (name, free), gradient in zip(self.free.items(), gradients):
-                rate = fraction * self._rates[name]
-                change = adam.update(gradient * shrink, self.first[name], self.second[name], self.steps, rate)
-                new = free * (1 - rate * self._settings["decay"] if name == "images" else 1) - change
-                free.copy_(torch.where(fine, new, free))
-                self.mean[name].copy_(torch.where(fine, self.mean[name].lerp(free, 1 - past), self.mean[name]))
-
-    def _fine(self):
-        return self.last.isfinite().all()
-
-    def finite(self):
-        """Whether all losses and gradients so far were finite."""
-        return self._fine().item()
-
-    def check(self, state):
-        """Raise `Diverged` with a `State` if a loss or a gradient was not finite."""
-        number, loss, norm = self.last.tolist()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            sizes = ", ".join(f"{size:.3g}" for size in _constrained(self.mean)["step_sizes"][:10])
-            raise Diverged(f"Distillation diverged at outer step {number:.0f}: loss {loss:.3g}, norm of the meta-gradient "
-                           f"{norm:.3g}, step sizes {sizes}. "
-                           f"{'The last good set is in state.best of this exception. ' if state else ''}"
-                           "Try a smaller learning_rate or a smaller initial step_size.", state)
-
-    def parts(self):
-        """All that the next step depends on, for a checkpoint: {part: {name: tensor}}."""
-        return {"free": self.free, "mean": self.mean, "first": self.first, "second": self.second}
-
-    def restore(self, found):
-        """Go on from a checkpoint."""
-        self.steps = found.outer_step
-        with torch.no_grad():
-            for part, tensors in self.parts().items():
-                for name, tensor in tensors.items():
-                    tensor.copy_(found.part(part)[name])
-
-
-def _constrained(free):
-    """What free numbers stand for: images, positive step sizes, labels that sum to 1, a momentum less than 1."""
-    make = {"images": torch.clone, "step_sizes": torch.nn.functional.softplus,
-            "labels": lambda logits: logits.softmax(-1), "momentum": lambda logit: logit.sigmoid().clamp(max=1 - 2**-24)}
-    return {name: make[name](tensor) for name, tensor in free.items()}
-
-
-def _inverse_softplus(positive):
-    positive = positive.clamp(min=1e-8)
-    return positive + torch.log(-torch.expm1(-positive))

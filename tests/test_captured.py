@@ -1,7 +1,6 @@
 """What a GPU needs of the outer loop, tried on a CPU that is treated like one: no waiting, and one record of every step."""
 
 import contextlib
-from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import ddlite as dd
+from ddlite.engines import choose
 from ddlite.engines.captured import Captured
 
-distill_file = import_module("ddlite.distill")  # `dd.distill` is the function
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -46,7 +45,7 @@ def recorded(monkeypatch):
         made.append(Record())
         return made[-1]
 
-    monkeypatch.setattr(distill_file, "SYNCHRONOUS", ())
+    monkeypatch.setattr(choose, "SYNCHRONOUS", ())
     for name, fake in {"Stream": lambda: stream, "current_stream": lambda: stream, "CUDAGraph": new,
                        "stream": lambda stream: contextlib.nullcontext(), "device": lambda device: contextlib.nullcontext(),
                        "graph": lambda graph, stream: graph}.items():
@@ -85,7 +84,7 @@ def test_a_recorded_step_learns_the_same(recorded, monkeypatch, make, engine):
     settings = {"outer_steps": 5, "networks": 2, "batch_size": 150, "validate_every": 5, "engine": engine}
     *_, state = dd.distill(*make(), **settings)
     assert len(recorded) == 1 and recorded[0].calls
-    monkeypatch.setattr(distill_file, "SYNCHRONOUS", ("cpu",))
+    monkeypatch.setattr(choose, "SYNCHRONOUS", ("cpu",))
     *_, plainly = dd.distill(*make(), **settings)
     assert len(recorded) == 1 and state.loss == pytest.approx(plainly.loss, rel=1e-5)
     for name, tensor in plainly.distilled.tensors().items():
@@ -122,7 +121,7 @@ def test_divergence_is_found_at_the_next_look_and_nothing_bad_is_learned(recorde
     with pytest.raises(dd.Diverged, match=r"outer step (\d+): loss") as late:
         for state in dd.distill(*problem(), **settings, validate_every=60, checkpoint=file, checkpoint_every=40):
             assert torch.isfinite(state.distilled.images).all()
-    monkeypatch.setattr(distill_file, "SYNCHRONOUS", ("cpu",))
+    monkeypatch.setattr(choose, "SYNCHRONOUS", ("cpu",))
     with pytest.raises(dd.Diverged) as at_once:
         list(dd.distill(*problem(), **settings, validate_every=60))
     step = at_once.value.state.outer_step

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import ddlite as dd
-from ddlite.distill import engine_for
 from ddlite.engines import chain
+from ddlite.engines.choose import engine_for
 
 
 def problem(shape, batches, passes, n, classes, soft, momentum, seed):

@@ -11,7 +11,7 @@ import torch
 from conftest import made_up
 
 import ddlite as dd
-from ddlite.distill import Learned
+from ddlite.learned import Learned
 from ddlite.machinery.files import load_tensors, save_tensors
 
 

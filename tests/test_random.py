@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import ddlite as dd
-from ddlite.distill import draw
+from ddlite.batches import draw
 from ddlite.networks import INITS
 from ddlite.starts import ROLES, network_seed
 

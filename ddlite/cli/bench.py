@@ -10,7 +10,7 @@ of networks; and "no ...": there the plain way is ddlite's with one measure left
 
 The plain way is what a reader of the paper would write: `unroll.meta_gradient`, the real batch in one piece and as it comes,
 ReLU before pooling, PyTorch's own response normalisation. ddlite's way is what `distill` does once the networks are drawn: the
-engine that fits (`distill.engine_for`), and its own layers.
+engine that fits (`choose.engine_for`), and its own layers.
 """
 
 import contextlib
@@ -28,11 +28,13 @@ from torch.nn import functional as F
 
 from ddlite import profiles, unroll
 from ddlite.data import from_arrays, load
-from ddlite.distill import Learned, channels_last, distill, engine_for
+from ddlite.distill import distill
 from ddlite.distilled import DistilledSet
 from ddlite.engines import adjoint
+from ddlite.engines.choose import engine_for
 from ddlite.evaluate import evaluate
 from ddlite.goals import Fit, in_chunks
+from ddlite.learned import Learned, channels_last
 from ddlite.networks import AlexCifarNet, LeNet
 from ddlite.starts import RandomStart
 
@@ -79,7 +81,7 @@ def outer_step(make, plain, shape, device, batches=1, passes=3, networks=1, step
     weights, loss = [unroll.weights_of(network) for network in drawn], unroll.loss_of(plain(shape, 10).to(device))
     dset, rates = replace(dset, start=start.describe()), {"learning_rate": 0.05, "step_size_rate": 0.4}
     learned, eager = Learned(dset, rates), Learned(dset, rates, capture=False)
-    in_order = images.to(memory_format=torch.channels_last)  # as `distill.draw` gives them
+    in_order = images.to(memory_format=torch.channels_last)  # as `batches.draw` gives them
 
     def whole(of_weights):
         return loss(of_weights, images, labels)

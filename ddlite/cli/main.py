@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 import ddlite as dd
 from ddlite.cli import bench
-from ddlite.distill import ENGINES
+from ddlite.engines.choose import ENGINES
 from ddlite.machinery import ranks
 from ddlite.machinery.files import machine, read_json, write_bytes, write_json
 

@@ -1,0 +1,16 @@
+"""Real batches, drawn for an outer step."""
+
+import torch
+
+
+def draw(data, batch_size, generator):
+    """A batch of real training images and labels, drawn with replacement; the same ones on every device."""
+    which = sent(torch.randint(len(data.train), (batch_size,), generator=generator), data.train.images.device)
+    # Channels last in memory: the same numbers, and convolution and pooling of a real batch are faster on a CPU.
+    return data.train.images[which].to(memory_format=torch.channels_last), data.train.labels[which]
+
+
+def sent(tensor, device):
+    """The tensor on a device. A GPU is not waited for: a copy from pinned memory is queued like everything else."""
+    queued = device.type == "cuda" and tensor.device.type == "cpu"
+    return tensor.pin_memory().to(device, non_blocking=True) if queued else tensor.to(device)
