@@ -130,7 +130,7 @@ def test_repository_is_clean_and_small():
 
 # The rooms from the ground up; within a layer, a file imports only what stands before it.
 LAYERS = [
-    ["machinery.files", "machinery.ranks", "machinery.checkpoint", "machinery.adam"],
+    ["machinery.arguments", "machinery.files", "machinery.ranks", "machinery.checkpoint", "machinery.adam"],
     ["photographs.sets", "photographs.alexnet", "data", "networks", "unroll"],
     ["engines.adjoint", "engines.chain", "engines.captured"],
     ["starts", "pools", "scratch", "distilled", "goals", "evaluate", "distill", "baselines", "profiles"],
