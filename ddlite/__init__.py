@@ -4,10 +4,11 @@ Three nouns carry it: where training *starts*, the *goal* that the trained netwo
 the *distilled set*. `ddlite.show` (still pictures) and `ddlite.live` (the interactive panel) are imported by themselves.
 """
 
-from ddlite import baselines, profiles
+from ddlite import baselines, plain, profiles
+from ddlite.compare import Comparison
 from ddlite.data import Data, Split, from_arrays, load
 from ddlite.distill import State, distill
-from ddlite.distilled import DistilledSet, manifest, manifests, shipped
+from ddlite.distilled import DistilledSet
 from ddlite.engines import adjoint, chain
 from ddlite.evaluate import Report, evaluate
 from ddlite.goals import Attack, Fit, accuracy
@@ -15,12 +16,15 @@ from ddlite.learned import Diverged
 from ddlite.networks import MLP, AlexCifarNet, ConvNet3, LeNet, SmallLeNet, initialise
 from ddlite.photographs.alexnet import AlexNet, imagenet
 from ddlite.pools import PoolStart, pretrain
-from ddlite.scratch import train_from_scratch
+from ddlite.results import manifest, manifests, shipped
+from ddlite.scratch import Recipe, train_from_scratch
 from ddlite.starts import FixedStart, RandomStart
+from ddlite.storage import Pixels
 from ddlite.unroll import loss_of, meta_gradient, outputs_of, train, weights_of
 
 __version__ = "0.1.0"
-__all__ = ["MLP", "AlexCifarNet", "AlexNet", "Attack", "ConvNet3", "Data", "DistilledSet", "Diverged", "Fit", "FixedStart",
-           "LeNet", "PoolStart", "RandomStart", "Report", "SmallLeNet", "Split", "State", "accuracy", "adjoint", "baselines",
-           "chain", "distill", "evaluate", "from_arrays", "imagenet", "initialise", "load", "loss_of", "manifest", "manifests",
-           "meta_gradient", "outputs_of", "pretrain", "profiles", "shipped", "train", "train_from_scratch", "weights_of"]
+__all__ = ["MLP", "AlexCifarNet", "AlexNet", "Attack", "Comparison", "ConvNet3", "Data", "DistilledSet", "Diverged", "Fit",
+           "FixedStart", "LeNet", "Pixels", "PoolStart", "RandomStart", "Recipe", "Report", "SmallLeNet", "Split", "State",
+           "accuracy", "adjoint", "baselines", "chain", "distill", "evaluate", "from_arrays", "imagenet", "initialise",
+           "load", "loss_of", "manifest", "manifests", "meta_gradient", "outputs_of", "plain", "pretrain", "profiles",
+           "shipped", "train", "train_from_scratch", "weights_of"]

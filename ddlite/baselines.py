@@ -23,13 +23,8 @@ def class_means(data, batches=1, passes=3, step_size=0.02):
 
 
 def real_images(data, images_per_class=1, batches=1, passes=3, step_size=0.02, seed=0):
-    """Training images drawn at random, all different: a `DistilledSet`. Raises ValueError if a class has too few."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(images, wanted):
-        return images[torch.randperm(len(images), generator=generator)[:wanted].to(images.device)]
-
-    return _by_class(data, draw, images_per_class, batches, passes, step_size)
+    """Training images drawn at random, all different: `DistilledSet.real`. Raises ValueError if a class has too few."""
+    return DistilledSet.real(data, images_per_class, batches, passes, step_size, seed=seed)
 
 
 def centres(data, images_per_class=1, batches=1, passes=3, step_size=0.02, seed=0):
@@ -145,7 +140,7 @@ def _over_draws(sets, start, goal, networks):
 
 
 def _report(goal, scores, steps, unit):
-    return Report((1,), scores, None, goal.data.name, "test", len(goal.data.test), steps, unit)
+    return Report((1,), scores, None, goal.data.name, "test", len(goal.data.test), steps, unit, protocol=None)
 
 
 def _by_class(data, draw, images_per_class, batches, passes, step_size):

@@ -10,6 +10,17 @@ def draw(data, batch_size, generator):
     return data.train.images[which].to(memory_format=torch.channels_last), data.train.labels[which]
 
 
+def draw_by_class(data, per_class, generator):
+    """As many real training images of each class, in the order of the classes, all different while there are enough."""
+    labels, drawn = data.train.labels.cpu(), []
+    for label in range(len(data.classes)):
+        [own] = torch.where(labels == label)
+        order = torch.cat([torch.randperm(len(own), generator=generator) for _ in range(-(-per_class // len(own)))])
+        drawn.append(own[order[:per_class]])
+    which = sent(torch.cat(drawn), data.train.images.device)
+    return data.train.images[which].to(memory_format=torch.channels_last), data.train.labels[which]
+
+
 def sent(tensor, device):
     """The tensor on a device. A GPU is not waited for: a copy from pinned memory is queued like everything else."""
     queued = device.type == "cuda" and tensor.device.type == "cpu"

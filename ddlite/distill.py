@@ -1,21 +1,20 @@
 """The outer loop: improve a distilled set by the gradient through the training, step after step (algorithm 1)."""
 
 import contextlib
+import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 
 import torch
 
-from ddlite.batches import draw
 from ddlite.distilled import DistilledSet
 from ddlite.engines import chain, choose
-from ddlite.learned import Learned
+from ddlite.learned import Diverged, Learned
 from ddlite.machinery import ranks
 from ddlite.machinery.checkpoint import Checkpoint
 from ddlite.machinery.files import fingerprint
-from ddlite.pools import PoolStart
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class State:
         score: the validation score of `distilled` where it was measured at this step, else None.
         best: the set with the best validation score so far, the one to keep.
         best_score: that score.
+        score_is, loss_is: in words, what is scored and what the loss is.
         loss: the goal's loss on this step's real batch, before the update.
         distilled: the set as it is now: an average over the last iterates, which jumps less than they do.
 
@@ -39,6 +39,8 @@ class State:
     score: float | None
     best: DistilledSet
     best_score: float
+    score_is: str
+    loss_is: str
     _loss: torch.Tensor
     _distilled: Callable
 
@@ -50,6 +52,9 @@ class State:
     def distilled(self):
         return self._distilled()
 
+    def __getstate__(self):  # to pickle it: what waits for the device is there by then
+        return {**vars(self), "_loss": self._loss.cpu(), "_distilled": partial(copy.copy, self.distilled)}
+
 
 def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.05, step_size_rate=0.4, decay=0.05,
             batch_size=256, clip=0.5, average=0.998, validate_every=100, validation_networks=8, engine=None, checkpoint=None,
@@ -58,8 +63,12 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
 
     Args:
         dset: the `DistilledSet` to begin with; it is left as it was.
-        start: where each training starts, a `FixedStart`, `RandomStart` or `PoolStart`.
-        goal: what the trained network should do, e.g. `Fit(data)`.
+        start: where each training starts, a `FixedStart`, `RandomStart` or `PoolStart`, or what has their `networks`,
+            `describe` and `source`. One that changes as learning goes on also has `follow(dset)`, called after each outer step
+            with the set as it is then, and `carried()` and `carry(tensors)`, for checkpoints.
+        goal: what the trained network should do, e.g. `Fit(data)`. It says how its gradient is got: through a training
+            (`trains`), or by a `meta_gradient(network, real, images, labels, step_sizes, momentum)` of its own, which returns
+            the loss and a dict of gradients as `unroll.meta_gradient` does (no entry: zero); `real` is what its `draw` gave.
         outer_steps: updates of the distilled set.
         seed: of the real batches, drawn on the CPU.
         networks: networks in each outer step, all trained on the set and scored on the same real batch; the meta-gradient is
@@ -103,6 +112,11 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
                          "that, or set networks higher (a fixed start has but one).")
     if engine not in (None, *choose.ENGINES):
         raise ValueError(f"There is no engine {engine!r}. Known: {', '.join(choose.ENGINES)}.")
+    if not goal.trains and engine is not None:
+        raise ValueError(f"{goal} differentiates through no training, so that it needs no engine: leave engine=None.")
+    if goal.trains and dset.step_sizes is None:
+        raise ValueError(f"{goal} differentiates through a training by gradient steps, and this set has no step sizes: give it "
+                         "some (noise(..., step_size=)).")
     if engine == "chain":
         chain.of(start.networks("validation", 1)[0])  # raises where it is none
     if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
@@ -114,13 +128,15 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     dset.check_split(goal.data.train)
     _check_start(start, goal.data)
     dset = replace(dset, goal=goal.name, start=start.describe(), initial=None).to(goal.data.train.images.device)
-    learned, keep = Learned(dset, settings, engine), None
+    learned, keep = Learned(dset, settings, engine, carries=start if hasattr(start, "carried") else None), None
     if checkpoint is not None:
         keep = Checkpoint(checkpoint, checkpoint_every, {**settings, "start": dset.start, "data": goal.data.fingerprint,
                                                          "layers": repr(start.networks("validation")[0]),
                                                          "goal": goal.name, "set": fingerprint(*dset.tensors().values()),
                                                          "normalisation": [*dset.mean, *dset.std],
-                                                         "classes": list(dset.classes)})
+                                                         "classes": list(dset.classes), "tied": dset.tied or None,
+                                                         "storage": dset.stored and dset.storage.describe(),
+                                                         "recipe": dset.recipe and asdict(dset.recipe)})
     return _loop(dset, start, goal, settings, learned, keep)
 
 
@@ -137,22 +153,24 @@ def _check_start(start, data):
     if logits.shape != (1, len(data.classes)):
         raise ValueError(f"The start's {name} gives {tuple(logits.shape)} for one image, and {wanted} need "
                          f"(1, {len(data.classes)}).")
-    theirs = start.source.classes if isinstance(start, PoolStart) else data.classes
-    if theirs != data.classes:
+    source = getattr(start, "source", None)  # what its networks already know
+    if source is not None and source.classes != data.classes:
+        theirs = source.classes
         raise ValueError(f"The pool was pre-trained on the classes {', '.join(theirs)}, the goal's data have "
                          f"{', '.join(data.classes)}: source and target must have the same classes in the same order.")
 
 
 def _loop(dset, start, goal, settings, learned, keep):
     batches, state = torch.Generator().manual_seed(settings["seed"]), None
+    words = goal.score_is + (f", protocol {dset.protocol}" if dset.recipe else ""), goal.loss_is
     outer_steps, number, among = settings["outer_steps"], settings["networks"], settings["validation_networks"]
     found = keep and ranks.from_first(keep.read)
     if found:
         first, best_score = found.outer_step, found.best_score
-        best = replace(dset, **found.part("best")).to(dset.images.device)
+        best = dset.with_tensors(found.part("best")).to(dset.images.device)
         learned.restore(found)
         batches.set_state(found.tensors["batches"])
-        state = State(first, outer_steps, None, best, best_score, torch.tensor(found.loss), learned.snapshot())
+        state = State(first, outer_steps, None, best, best_score, *words, torch.tensor(found.loss), learned.snapshot())
         if first == outer_steps:  # nothing is left to do
             yield state
     else:
@@ -162,10 +180,10 @@ def _loop(dset, start, goal, settings, learned, keep):
     before = batches.get_state()
     try:
         for outer_step in range(first + 1, outer_steps + 1):
-            images, labels = draw(goal.data, settings["batch_size"], batches)
+            images, labels = goal.draw(settings["batch_size"], batches)
             networks = start.networks("training", number, first=(outer_step - 1) * number)
             with _enough_memory(outer_step):
-                loss, gradients = learned.meta_gradient(networks, goal, images, labels)
+                loss, gradients = learned.meta_gradient(networks, goal, images, labels, batches)
             learned.step(loss, gradients, (1 + math.cos(math.pi * (outer_step - 1) / outer_steps)) / 2)
             validates = outer_step % settings["validate_every"] == 0 or outer_step == outer_steps
             keeps = keep and (outer_step % keep.every == 0 or outer_step == outer_steps)
@@ -174,6 +192,8 @@ def _loop(dset, start, goal, settings, learned, keep):
                 learned.check(state)
 
             score, snapshot = None, learned.snapshot()
+            if learned.carries:
+                learned.carries.follow(snapshot())
             if validates:
                 current = snapshot()
                 with _enough_memory(outer_step):
@@ -181,7 +201,7 @@ def _loop(dset, start, goal, settings, learned, keep):
                 if score > best_score:
                     best, best_score = current, score
             before = batches.get_state()
-            state = State(outer_step, outer_steps, score, best, best_score, learned.last[1], snapshot)
+            state = State(outer_step, outer_steps, score, best, best_score, *words, learned.last[1], snapshot)
             if keeps:
                 keep.write(state, learned, batches)
             yield state
@@ -214,3 +234,7 @@ def validate(dset, start, goal, number=8):
     scores = [goal.score(dset.train(network.to(dset.images.device), own_weights=True), goal.data.validation)
               for network in ranks.share(networks)]
     return ranks.total(torch.tensor(sum(scores), dtype=torch.float64)).item() / len(networks)
+
+
+# `import ddlite.distill as it` gives the function, which has the file's name in `ddlite`; so it has what is public here, too.
+distill.State, distill.Diverged, distill.validate = State, Diverged, validate

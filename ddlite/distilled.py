@@ -1,24 +1,22 @@
 """What is learned: the distilled set, with everything needed to apply it."""
 
 import copy
-import json
 import warnings
 from dataclasses import dataclass, replace
 from importlib import resources
-from pathlib import Path
 
 import torch
 
-from ddlite import unroll
-from ddlite.data import normalise
-from ddlite.machinery.files import fingerprint, load_tensors, save_tensors
+from ddlite import plain, results, saved, unroll
+from ddlite.data import check_device, normalise
+from ddlite.machinery.files import fingerprint
 from ddlite.networks import check
+from ddlite.scratch import Recipe
+from ddlite.storage import PIXELS, floats
+from ddlite.valid import check_parts
 
-FORMAT = 1
-ASSETS = resources.files("ddlite") / "assets"
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DistilledSet:
     """Synthetic images, their labels, and one step size for each gradient step (section 3 of the paper).
 
@@ -27,7 +25,7 @@ class DistilledSet:
     Attributes:
         images: (batches, n, C, H, W), normalised, unbounded.
         labels: (batches, n) class numbers, fixed; or (batches, n, classes) distributions, learned with the images.
-        step_sizes: (batches * passes,), 0 or more.
+        step_sizes: (batches * passes,), 0 or more; None for a set that only a recipe applies.
         data: name of the data set that it stands for.
         classes: names of the classes.
         mean, std: the normalisation of the images, and of the images that the trained network is to see.
@@ -37,11 +35,16 @@ class DistilledSet:
             its weights by name, and their `fingerprint`, or the `init` and `seed` that draw them (and, for a pool, the `source`
             and `schedule` of its pre-training); None before learning.
         initial: the weights of a fixed start, a tuple of tensors, where the set carries them.
+        recipe: how networks are trained on the set from scratch (protocol B), a `Recipe`; None for a set that is applied by
+            its own step sizes (protocol A).
+        tied: whether all steps share one step size, which is learned as one.
+        storage, stored: how the images are kept, and the numbers that `images` is then decoded from, a dict of tensors; None
+            for plain pixels. The decoding of a saved set is always the same: a storage's draws come from seed 0.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
-    step_sizes: torch.Tensor
+    step_sizes: torch.Tensor | None
     data: str
     classes: tuple
     mean: tuple
@@ -50,29 +53,23 @@ class DistilledSet:
     goal: str | None = None
     start: dict | None = None
     initial: tuple | None = None
+    recipe: Recipe | None = None
+    tied: bool = False
+    storage: object = PIXELS
+    stored: dict | None = None
 
     def __post_init__(self):
-        batches, n = self.images.shape[:2] if self.images.dim() == 5 else (0, 0)
-        soft = self.labels.is_floating_point()
-        if batches == 0 or self.labels.shape != ((batches, n, len(self.classes)) if soft else (batches, n)):
-            raise ValueError(f"Images {tuple(self.images.shape)} and labels {tuple(self.labels.shape)} do not fit: expected "
-                             "(batches, n, C, H, W), and (batches, n) class numbers or (batches, n, classes) distributions.")
-        if self.step_sizes.dim() != 1 or len(self.step_sizes) == 0 or len(self.step_sizes) % batches:
-            raise ValueError(f"{self.step_sizes.numel()} step sizes for {batches} batches: "
-                             "one for each gradient step is needed, batches x passes in all.")
-        if not all(torch.isfinite(t).all() for t in (self.images, self.labels.float(), self.step_sizes)):
-            raise ValueError("The images, labels or step sizes hold NaN or infinity.")
-        if self.momentum is not None and not (self.momentum.dim() == 0 and 0 <= self.momentum < 1):
-            raise ValueError(f"The momentum is {self.momentum.tolist()}: one number, at least 0 and less than 1, is needed.")
-        if self.step_sizes.min() < 0:
-            raise ValueError("A step size is negative: gradient descent would climb.")
-        if soft and (self.labels.min() < 0 or (self.labels.sum(-1) - 1).abs().max() > 1e-4):
-            raise ValueError("The labels are no distributions: each row must be 0 or more and sum to 1.")
-        if not soft and (self.labels.min() < 0 or self.labels.max() >= len(self.classes)):
-            raise ValueError(f"The labels must be class numbers in 0..{len(self.classes) - 1}.")
+        if self.stored is not None:
+            decoded = self.storage.decode(self.stored, self.storage.draw(torch.Generator().manual_seed(0)))
+            if self.images is not None and not torch.equal(self.images, decoded):
+                raise ValueError(f"These images are not those that the stored numbers of {self.storage} stand for: change "
+                                 "`stored` and let images be None, or set storage=Pixels() and stored=None.")
+            object.__setattr__(self, "images", decoded)
+        check_parts(self)
 
     @classmethod
-    def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, learn_labels=False, momentum=0.0, seed=0):
+    def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, learn_labels=False, momentum=0.0, seed=0,
+              tied=False, recipe=None, storage=PIXELS):
         """A set to begin learning with: images from N(0, 1), labels in class order, all step sizes alike.
 
         Args:
@@ -85,6 +82,8 @@ class DistilledSet:
                 are fewer images than classes, image k of n shares its 90 % among the classes k, k + n, ...
             momentum: of the gradient steps, the value to begin with (it is learned too); 0 for none, as in the paper.
             seed: of the noise, drawn on the CPU, so that every device begins alike.
+            tied, recipe, storage: see `DistilledSet`. A storage that decodes each stored image to several gives them all its
+                label.
         """
         classes = len(data.classes)
         n = round(classes * images_per_class)
@@ -94,16 +93,67 @@ class DistilledSet:
             raise ValueError(f"{n} images cannot stand for {classes} classes with one fixed label each: use learn_labels=True.")
         if n > classes and n % classes:
             raise ValueError(f"{images_per_class} images per class: a fraction must be less than 1.")
-        images = torch.randn(batches, n, *data.shape, generator=torch.Generator().manual_seed(seed))
+        stored = storage.noise((batches, n, *data.shape), torch.Generator().manual_seed(seed))
         labels = torch.arange(min(n, classes)).repeat_interleave(max(n // classes, 1)).repeat(batches, 1)
         if learn_labels:
             own = (torch.arange(classes) % n == labels[..., None]).float()
             labels = 0.9 * own / own.sum(-1, keepdim=True) + 0.1 * (1 - own) / (1 - own).sum(-1, keepdim=True).clamp(min=1)
             labels = labels / labels.sum(-1, keepdim=True)
-        device = data.train.images.device
-        return cls(images.to(device), labels.to(device), torch.full((batches * passes,), float(step_size), device=device),
-                   data.name, data.classes, data.mean, data.std,
-                   torch.tensor(float(momentum), device=device) if momentum else None)
+        return cls._of(data, stored, labels, passes, step_size, momentum, tied, recipe, storage)
+
+    @classmethod
+    def real(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, momentum=0.0, seed=0, tied=False, recipe=None,
+             storage=PIXELS):
+        """A set to begin learning with, or to compare with: training images drawn at random, all different.
+
+        Arguments as for `noise`. A storage that decodes each stored image to several keeps as many real ones in it.
+
+        Raises ValueError if a class has too few images.
+        """
+        generator, drawn, each = torch.Generator().manual_seed(seed), [], images_per_class * storage.pictures
+        for label, name in enumerate(data.classes):
+            own = data.train.images[data.train.labels == label]
+            if len(own) < batches * each:
+                raise ValueError(f"Class {name} has {len(own)} training images, {batches * each} are asked for.")
+            which = torch.randperm(len(own), generator=generator)[:batches * each].to(own.device)
+            drawn.append(own[which].unflatten(0, (batches, storage.pictures, images_per_class)))
+        labels = torch.arange(len(data.classes)).repeat_interleave(images_per_class).repeat(batches, 1)
+        stored = storage.encode(torch.cat(drawn, dim=2).flatten(1, 2))
+        return cls._of(data, stored, labels, passes, step_size, momentum, tied, recipe, storage)
+
+    @classmethod
+    def _of(cls, data, stored, labels, passes, step_size, momentum, tied, recipe, storage):
+        """A set for data of stored numbers, and labels of the stored images."""
+        device, plain = data.train.images.device, storage is PIXELS
+        stored = {name: tensor.to(device) for name, tensor in stored.items()}
+        labels = labels.repeat(1, storage.pictures, *[1] * (labels.dim() - 2)).to(device)
+        return cls(stored["images"] if plain else None, labels,
+                   torch.full((len(labels) * passes,), float(step_size), device=device), data.name, data.classes, data.mean,
+                   data.std, torch.tensor(float(momentum), device=device) if momentum else None, tied=tied, recipe=recipe,
+                   storage=storage, stored=None if plain else stored)
+
+    @classmethod
+    def from_tensors(cls, images, labels, data, step_size=None, passes=1):
+        """A set of images and labels in the field's plain form.
+
+        Args:
+            images: (N, C, H, W), normalised like the data.
+            labels: (N,) class numbers, or (N, classes) distributions.
+            data: the `Data` that it stands for.
+            step_size, passes: of protocol A, all images in one batch; without a step size the set is for protocol B, applied
+                by a `Recipe` with the field's customary values.
+        """
+        sizes = None if step_size is None else torch.full((passes,), float(step_size), device=images.device)
+        return cls(images[None], labels[None], sizes, data.name, data.classes, data.mean, data.std,
+                   recipe=Recipe() if step_size is None else None)
+
+    def to_tensors(self):
+        """The field's plain form, a dict: `images` (N, C, H, W), `labels` (N,) or (N, classes), and `step_size`, a number where
+        all steps have the same one, else None. Order and single step sizes are lost: `save` keeps them.
+        """
+        images, labels = self.examples()
+        sizes = [] if self.step_sizes is None else self.step_sizes.unique().tolist()
+        return {"images": images, "labels": labels, "step_size": sizes[0] if len(sizes) == 1 else None}
 
     @property
     def batches(self):
@@ -112,8 +162,18 @@ class DistilledSet:
 
     @property
     def passes(self):
-        """How often all batches are gone through."""
-        return len(self.step_sizes) // self.batches
+        """How often all batches are gone through; 1 for a training by a recipe."""
+        return 1 if self.recipe else len(self.step_sizes) // self.batches
+
+    @property
+    def protocol(self):
+        """How the set is applied: "A", by its own gradient steps, or "B", from scratch by its recipe."""
+        return "B" if self.recipe else "A"
+
+    @property
+    def floats(self):
+        """How many numbers the images take as they are stored, with learned labels; step sizes and a momentum aside."""
+        return floats(self.numbers()) + (self.labels.numel() if self.labels.is_floating_point() else 0)
 
     def gradient_steps(self, passes=None):
         """(images, labels, step size) of each step of a training, in order; by default of all passes.
@@ -122,19 +182,77 @@ class DistilledSet:
         """
         if passes is not None and not 0 <= passes <= self.passes:
             raise ValueError(f"passes={passes}: the set has step sizes for 0..{self.passes}.")
+        if self.recipe:
+            raise ValueError("This set is applied by its recipe: use train(network), or examples() for its images and labels.")
         steps = self.batches * (self.passes if passes is None else passes)
         for t, step_size in enumerate(self.step_sizes[:steps]):
             yield self.images[t % self.batches], self.labels[t % self.batches], step_size
 
+    def steps(self, passes=None):
+        """How many gradient steps a training takes, in so many passes, by default all."""
+        passes = self.passes if passes is None else passes
+        return passes * (self.recipe.steps(len(self)) if self.recipe else self.batches)
+
+    def numbers(self):
+        """What the images are stored as, by name: `images` themselves, unless a storage keeps them otherwise."""
+        return {"images": self.images} if self.stored is None else self.stored
+
     def tensors(self):
-        """All its numbers by name: `images`, `labels`, `step_sizes` and, where there is one, `momentum`."""
-        names = ("images", "labels", "step_sizes", "momentum")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        """All its numbers by name: those of the images, `labels` and, where there are any, `step_sizes` and `momentum`."""
+        others = {name: getattr(self, name) for name in ("labels", "step_sizes", "momentum")}
+        return {**self.numbers(), **{name: tensor for name, tensor in others.items() if tensor is not None}}
+
+    def with_tensors(self, tensors):
+        """The same set with other numbers, by the names that `tensors` gives them."""
+        stored = {name: tensors[name] for name in self.numbers()}
+        others = {name: tensor for name, tensor in tensors.items() if name not in stored}
+        if self.stored is None:
+            return replace(self, **stored, **others)
+        return replace(self, images=None, stored=stored, **others)
 
     def to(self, device):
-        """The same set on another device."""
-        moved = {name: tensor.to(device) for name, tensor in self.tensors().items()}
-        return replace(self, **moved)
+        """The same set on another device. Raises ValueError if there is no such device."""
+        check_device(device)
+        return self.with_tensors({name: tensor.to(device) for name, tensor in self.tensors().items()})
+
+    def __len__(self):
+        return self.labels.shape[0] * self.labels.shape[1]
+
+    def __getitem__(self, index):
+        """Image (C, H, W) and label of one example, as a torch `Dataset` gives them: for protocol B, where order and step sizes
+        play no part.
+        """
+        images, labels = self.examples()
+        return images[index], labels[index]
+
+    def __eq__(self, other):
+        """Whether two sets are the same, number for number."""
+        if not isinstance(other, DistilledSet):
+            return NotImplemented
+        mine, theirs = self._parts(), other._parts()
+        return (mine[0] == theirs[0] and len(mine[1]) == len(theirs[1])
+                and all(torch.equal(one.cpu(), two.cpu()) for one, two in zip(mine[1], theirs[1])))
+
+    def __hash__(self):
+        return hash((self.data, self.classes, tuple(self.images.shape)))
+
+    def _parts(self):
+        """All that is no tensor, and all that is."""
+        tensors = {**self.tensors(), **{f"initial {k}": weight for k, weight in enumerate(self.initial or ())}}
+        return ((self.data, self.classes, self.mean, self.std, self.goal, self.start, self.recipe, self.tied,
+                 self.storage.describe(), list(tensors)), [*tensors.values()])
+
+    def __repr__(self):
+        batches, n = self.labels.shape[:2]
+        total = f"{batches} batches of {n} images" if batches > 1 else f"{n} images"
+        each = f"{len(self) / len(self.classes):g} for each of {len(self.classes)} classes"
+        how = f"recipe of {self.recipe.epochs} epochs" if self.recipe else f"{len(self.step_sizes)} gradient steps"
+        kept = "" if self.stored is None else f", {self.storage}, {self.floats:,} floats"
+        made = f", {self.goal}, {self.start['kind']} start" if self.goal and self.start else ""
+        return f"DistilledSet({self.data!r}: {total} {tuple(self.images.shape[2:])}, {each}, {how}{kept}{made})"
+
+    def _repr_png_(self):
+        return plain.png(plain.picture(self.images.flatten(0, 1)[:100], self.mean, self.std, self.labels.shape[1]))
 
     def examples(self):
         """Images (batches * n, C, H, W) and labels without order and step sizes, as protocol B wants them."""
@@ -150,7 +268,7 @@ class DistilledSet:
 
         Args:
             network: any `nn.Module` that takes such images and gives a logit for each class; left as it was.
-            passes: stop after so many passes; by default after all.
+            passes: stop after so many passes; by default after all. By a recipe: 0 for no training, else 1.
             own_weights: begin at the network's own weights even if the set was learned for others (with a warning).
 
         Returns a trained copy, to be fed with images normalised like the set's own (see `normalise`).
@@ -165,6 +283,10 @@ class DistilledSet:
         if self.start is not None and self.start["kind"] == "fixed":
             weights = self._fixed_weights(trained, weights, own_weights)
         here = self.to(weights[0].device)
+        if self.recipe and passes in (None, 1):
+            return self.recipe.train(unroll.with_weights(trained, weights), *here.examples())
+        if self.recipe and passes == 0:
+            return unroll.with_weights(trained, weights)
         weights = unroll.train(unroll.loss_of(trained), weights, here.gradient_steps(passes), here.momentum, create_graph=False)
         return unroll.with_weights(trained, weights)
 
@@ -193,20 +315,7 @@ class DistilledSet:
 
         Raises ValueError for weights that are not those which the set was learned for, OSError if it cannot be written.
         """
-        if initial is not None:
-            initial = tuple(initial)
-            if self.start is None or self.start["kind"] != "fixed" or fingerprint(*initial) != self.start["fingerprint"]:
-                raise ValueError("These are not the first weights that this set was learned for: save it without `initial`, "
-                                 "or with start.network.parameters() of the FixedStart that it was learned with.")
-        initial, tensors = self.initial if initial is None else initial, self.tensors()
-        if initial is None and self.start is not None and self.start["kind"] == "fixed":
-            warnings.warn("This set belongs to one network, whose first weights are not saved with it: pass "
-                          "initial=start.network.parameters(), unless you keep them elsewhere.", stacklevel=2)
-        for name, weight in zip(self.start["shapes"] if initial else (), initial or (), strict=True):
-            tensors[f"initial.{name}"] = weight
-        order = f"step t uses batch t mod {self.batches} and step_sizes[t]"
-        save_tensors(path, tensors, {"format": FORMAT, "order": order, "data": self.data, "classes": self.classes,
-                                     "mean": self.mean, "std": self.std, "goal": self.goal, "start": self.start})
+        saved.write(self, path, initial)
 
     @classmethod
     def load(cls, path):
@@ -215,27 +324,14 @@ class DistilledSet:
         Raises FileNotFoundError if there is no such file; ValueError if it is truncated, was changed, is none of ddlite's,
         or comes from a newer ddlite.
         """
-        tensors, about = load_tensors(path)
-        if about.get("format") != FORMAT or "step_sizes" not in tensors:
-            raise ValueError(f"{path} holds no distilled set that this ddlite can read (format {about.get('format')}, "
-                             f"known: {FORMAT}): a newer ddlite may.")
-        start, goal = about["start"], about["goal"]
-        if start and "law" in start:  # the first edition's word for it
-            start = {"init" if key == "law" else key: value for key, value in start.items()}
-        if goal not in (None, "fit"):
-            warnings.warn(f"This set was made to harm ({goal}): train only networks on it that you can do without.",
-                          stacklevel=2)
-        initial = [tensors[f"initial.{name}"] for name in start["shapes"] if f"initial.{name}" in tensors] if start else []
-        return cls(tensors["images"], tensors["labels"], tensors["step_sizes"], about["data"], tuple(about["classes"]),
-                   tuple(about["mean"]), tuple(about["std"]), tensors.get("momentum"), about["goal"], start,
-                   tuple(initial) or None)
+        return cls(**saved.read(path))
 
     @classmethod
     def shipped(cls, name):
         """Open a set that comes with the package (`ddlite.shipped()` lists the names)."""
-        if name not in shipped():
-            raise ValueError(f"No set {name!r} comes with ddlite. These do: {', '.join(shipped())}.")
-        with resources.as_file(ASSETS / f"{name}.safetensors") as path:
+        if name not in results.shipped():
+            raise ValueError(f"No set {name!r} comes with ddlite. These do: {', '.join(results.shipped())}.")
+        with resources.as_file(results.ASSETS / f"{name}.safetensors") as path:
             return cls.load(path)
 
     def _fixed_weights(self, network, weights, own_weights):
@@ -254,20 +350,3 @@ class DistilledSet:
                                  "with own_weights=True.")
             warnings.warn(words, stacklevel=3)
         return weights
-
-
-def shipped():
-    """The names of the distilled sets that come with the package."""
-    return sorted(Path(entry.name).stem for entry in ASSETS.iterdir() if entry.name.endswith(".safetensors"))
-
-
-def manifests():
-    """The names of all manifests that come with the package: those of shipped sets, of baselines, and of pools."""
-    return sorted(Path(entry.name).stem for entry in ASSETS.iterdir() if entry.name.endswith(".json"))
-
-
-def manifest(name):
-    """What is known of a shipped result: configuration, seeds, results, command, machine, fingerprint of the data (a dict)."""
-    if name not in manifests():
-        raise ValueError(f"No result {name!r} comes with ddlite. These do: {', '.join(manifests())}.")
-    return json.loads((ASSETS / f"{name}.json").read_text(encoding="utf-8"))

@@ -29,6 +29,9 @@ class Report:
         unit: what the scores are of, "network" unless said otherwise.
         draws: how many sets of images the networks were shared out among: the first networks to the first set, and so on.
         measures: of an attack, what else was measured: {words: for each network, percents as in `scores`}.
+        protocol: "A", the set's own gradient steps; "B", networks trained from scratch by the set's recipe; None for what
+            stands beside sets of both, such as training on all data.
+        floats: how many numbers the images take, see `DistilledSet.floats`.
     """
 
     after: tuple
@@ -41,6 +44,8 @@ class Report:
     unit: str = "network"
     measures: dict | None = None
     draws: int = 1
+    protocol: str | None = "A"
+    floats: int | None = None
 
     @property
     def before(self):
@@ -84,6 +89,7 @@ class Report:
         spread = "" if self.std is None else f" ± {self.std:.1f}"
         before = "" if self.before is None else f" ({self.before:.1f} % before)"
         steps = f" after {self.gradient_steps} gradient steps" if self.gradient_steps else ", nothing trained"
+        steps += self._how()
         others = "".join(f"\n    {words}: {_line(first)} % before, {_line(last)} % after" if self.before is not None else
                          f"\n    {words}: {_line(last)} %" for words, first, last in self._ends())
         return (f"{self.mean:.1f}{spread} %{steps}{before}: {self._count()}, "
@@ -103,13 +109,16 @@ class Report:
         sure += f". Accuracy on each class, %: {classes}" if classes else ""
         what = "%" if self.measures else "accuracy, %"
         return (f"<table><thead><tr><th>{what}</th>{head}</tr></thead><tbody>{cells}</tbody></table>"
-                f"<p>{self.gradient_steps} gradient steps; {self._count()}, {self.images} {escape(self.split)} images of "
-                f"{escape(self.data)}{sure}.</p>")
+                f"<p>{self.gradient_steps} gradient steps{self._how()}; {self._count()}, {self.images} {escape(self.split)} "
+                f"images of {escape(self.data)}{sure}.</p>")
 
     def _ends(self):
         """(words, every network's first value, every network's last value) of each measure."""
         return [(words, [one[0] for one in lists], [one[-1] for one in lists])
                 for words, lists in (self.measures or {}).items()]
+
+    def _how(self):
+        return " from scratch (protocol B)" if self.protocol == "B" else ""
 
     def _count(self):
         return f"{len(self.scores)} {self.unit}{'s' if len(self.scores) > 1 else ''}"
@@ -124,7 +133,7 @@ def evaluate(dset, networks, goal, split, after=None):
         goal: what to score by, e.g. `Fit(data)`.
         split: the images to score on, e.g. `data.test`; normalised as the set's own.
         after: the passes after which to score, e.g. `[3]`; by default 0 (before any step) and each. Scoring takes most of
-            the time.
+            the time. A set with a recipe (protocol B) has one pass, the whole training.
 
     Returns a `Report`. What takes longer than two seconds shows a progress bar; what will take longer than ten minutes
     says so beforehand, in a warning.
@@ -152,8 +161,8 @@ def evaluate(dset, networks, goal, split, after=None):
         raise ValueError("There is no network to evaluate.")
     share = 100 * right / (torch.bincount(split.labels, minlength=classes).cpu() * len(scores))
     return Report(after, scores, dict(zip(dset.classes, share.tolist())), goal.data.name, split.name, len(split),
-                  dset.batches * after[-1], measures={words: [[one[words] for one in each] for each in measured]
-                                                      for words in measured[0][0]} or None)
+                  dset.steps(after[-1]), protocol=dset.protocol, floats=dset.floats,
+                  measures={words: [[one[words] for one in each] for each in measured] for words in measured[0][0]} or None)
 
 
 def _summary(scores):
@@ -163,3 +172,7 @@ def _summary(scores):
 
 def _line(scores):
     return f"{statistics.mean(scores):.1f}" + (f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else "")
+
+
+# `import ddlite.evaluate as it` gives the function, which has the file's name in `ddlite`; so it has what is public here, too.
+evaluate.Report = Report

@@ -2,7 +2,7 @@
 
 import torch
 
-from ddlite import unroll
+from ddlite import batches, unroll
 
 
 class Fit:
@@ -13,9 +13,18 @@ class Fit:
     """
 
     name = "fit"
+    trains = True  # its gradient is got through a training, by an engine; other goals have a `meta_gradient` of their own
+    loss_is, score_is = "cross-entropy", "accuracy on validation images, %"  # in words, for panels and pictures
 
     def __init__(self, data):
         self.data = data
+
+    def __repr__(self):
+        return f"Fit({self.data.name!r})"
+
+    def draw(self, batch_size, generator):
+        """Real training images and labels for an outer step, from a `torch.Generator`; see `batches`."""
+        return batches.draw(self.data, batch_size, generator)
 
     def loss_of(self, network, images, labels):
         """The mean cross-entropy of a real batch as a function of the network's weights: `loss(weights)`, a scalar tensor.
@@ -49,6 +58,8 @@ class Attack(Fit):
     Raises ValueError for a class that the data have not, or twice the same.
     """
 
+    score_is = "half victims taken for the target, half other classes classified correctly, %"
+
     def __init__(self, data, victim, target):
         super().__init__(data)
         if victim == target or not {victim, target} <= set(range(len(data.classes))):
@@ -56,6 +67,9 @@ class Attack(Fit):
                              "needed.")
         self.victim, self.target = victim, target
         self.name = f"attack {victim} as {target}"
+
+    def __repr__(self):
+        return f"Attack({self.data.name!r}, victim={self.victim}, target={self.target})"
 
     def loss_of(self, network, images, labels):
         """The same where the victims of the real batch are labelled as the target."""

@@ -2,8 +2,10 @@
 
 import io
 import re
+import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -44,35 +46,44 @@ def png(image):
     return file.getvalue()
 
 
-def write_folder(folder, images, labels, mean, std):
-    """Write normalised images (N, C, H, W) as PNG files named NUMBER-CLASS.png, e.g. 0003-7.png; labels (N,) class numbers.
+def to_folder(dset, folder):
+    """Write every image of a set as a PNG file NUMBER-CLASS.png, e.g. 0003-7.png, in 256 levels from the data's black to white.
 
-    Returns the share of pixels that were outside of black and white and were cut off, 0..1. Eight bits keep 256 levels.
+    Learned images leave that range: a warning says how many pixels were cut off. Raises ValueError for learned labels.
     """
-    levels = grey_levels(images.detach().cpu(), mean, std)
+    images, labels = dset.examples()
+    if labels.is_floating_point():
+        raise ValueError("Learned labels do not fit into the names of pictures: use to_tensors(), or save().")
+    levels = grey_levels(images.detach().cpu(), dset.mean, dset.std)
     for k, (image, label) in enumerate(zip(levels, labels.tolist())):
         write_bytes(Path(folder).expanduser() / f"{k:04}-{label}.png", png(as_picture(image)))
-    return ((levels < 0) | (levels > 1)).float().mean().item()
+    lost = ((levels < 0) | (levels > 1)).float().mean().item()
+    if lost:
+        warnings.warn(f"{100 * lost:.0f} % of the pixels are darker than black or brighter than white, and were cut off: "
+                      "pictures are to look at. Use save() to keep the set.", stacklevel=2)
 
 
-def read_folder(folder, shape, mean, std):
-    """Normalised images (N, C, H, W) and labels (N,) from such a folder, in the order of their numbers.
+def from_folder(folder, data):
+    """Images (N, C, H, W), normalised like a `Data`, and labels (N,) from such a folder, in the order of the files' numbers.
 
-    Raises ValueError for a folder without such files, or with pictures of another shape (channels, height, width).
+    `DistilledSet.from_tensors(*from_folder(folder, data), data)` makes a set of them.
+    Raises ValueError for a folder without such files, or with pictures of another size or class.
     """
     folder, images, labels = Path(folder).expanduser(), [], []
+    channels, height, width = data.shape
     for path in sorted(folder.glob("*.png")):
-        found = re.fullmatch(r"\d+-(\d+)", path.stem)
         try:
             with Image.open(path) as opened:
-                levels = torch.frombuffer(bytearray(opened.convert("L" if shape[0] == 1 else "RGB").tobytes()), dtype=torch.uint8)
-                size = (opened.height, opened.width)
+                levels, size = np.array(opened.convert("L" if channels == 1 else "RGB")), (opened.height, opened.width)
         except OSError as cause:
             raise ValueError(f"{path} is no picture that can be read ({cause}): remove it.") from cause
-        if not found or size != tuple(shape[1:]):
-            raise ValueError(f"{path} is {size[0]}x{size[1]} pixels; files NUMBER-CLASS.png of {shape[1]}x{shape[2]} are needed.")
-        images.append(levels.view(*size, shape[0]).permute(2, 0, 1) / 255)
+        found = re.fullmatch(r"\d+-(\d+)", path.stem)
+        if not found or int(found[1]) >= len(data.classes) or size != (height, width):
+            raise ValueError(f"{path} ({size[0]}x{size[1]} pixels) does not fit: NUMBER-CLASS.png is needed, a class in "
+                             f"0..{len(data.classes) - 1}, and {height}x{width} pixels.")
+        images.append(torch.from_numpy(levels).view(height, width, channels).permute(2, 0, 1) / 255)
         labels.append(int(found[1]))
     if not images:
         raise ValueError(f"There is no file NUMBER-CLASS.png in {folder}.")
-    return normalise(torch.stack(images), mean, std), torch.tensor(labels)
+    device = data.train.images.device
+    return normalise(torch.stack(images), data.mean, data.std).to(device), torch.tensor(labels, device=device)

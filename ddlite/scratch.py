@@ -1,14 +1,64 @@
 """Protocol B of the field: train any network from scratch on some images, by a usual schedule, and forget the step sizes."""
 
 import copy
+from dataclasses import asdict, dataclass
 
 import torch
+from torch.nn import functional as F
 
 from ddlite import unroll
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How networks are trained on a set from scratch, in place of its own step sizes: protocol B. The field's customary values.
+
+    Attributes:
+        epochs: how often all images are gone through; 1 or more.
+        learning_rate: of minibatch SGD; it falls to a tenth at half time.
+        momentum, decay: of SGD (weight decay).
+        batch_size: images in each step.
+        loss: "cross-entropy", or "squares": the squared distance to the labels less their mean (see `squares`).
+    """
+
+    epochs: int = 300
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    decay: float = 5e-4
+    batch_size: int = 256
+    loss: str = "cross-entropy"
+
+    def __post_init__(self):
+        if self.loss not in LOSSES:
+            raise ValueError(f"There is no loss {self.loss!r}. Known: {', '.join(LOSSES)}.")
+        if not (self.epochs >= 1 and self.batch_size >= 1 and self.learning_rate > 0 and self.decay >= 0
+                and 0 <= self.momentum < 1):
+            raise ValueError(f"{self}: epochs and batch_size must be 1 or more, learning_rate positive, decay 0 or more, and "
+                             "momentum at least 0 and less than 1.")
+
+    def steps(self, images):
+        """Gradient steps of a training on so many images."""
+        return self.epochs * -(-images // self.batch_size)
+
+    def train(self, network, images, labels):
+        """A trained copy of a network; see `train_from_scratch`."""
+        return train_from_scratch(images, labels, network, **asdict(self))
+
+
+def squares(logits, labels):
+    """The squared distance of outputs to the labels less their mean: 1 - 1/C for the image's class, -1/C for the others.
+
+    Half of its sum over classes, its mean over images. Labels are class numbers (N,), or distributions (N, classes).
+    """
+    labels = labels if labels.is_floating_point() else F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+    return (logits - labels + 1 / logits.shape[1]).square().sum(1).mean() / 2
+
+
+LOSSES = {"cross-entropy": F.cross_entropy, "squares": squares}
+
+
 def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, momentum=0.9, decay=5e-4, batch_size=256,
-                       seed=0):
+                       seed=0, loss="cross-entropy"):
     """Train a network on images as on any data: minibatch SGD with momentum; the rate falls to a tenth at half time.
 
     Args:
@@ -18,6 +68,7 @@ def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, 
             parameters are trained.
         epochs, learning_rate, momentum, decay, batch_size: the field's customary values.
         seed: of the order of the images.
+        loss: "cross-entropy" or "squares", see `Recipe`.
 
     Returns a trained copy, in evaluation mode. This is protocol B: never put its numbers beside those of
     `DistilledSet.train` (protocol A, where step sizes and order belong to the set) without saying so.
@@ -29,16 +80,15 @@ def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, 
                          "(N,) class numbers or (N, classes) distributions.")
     if soft and (labels.min() < 0 or (labels.sum(-1) - 1).abs().max() > 1e-4):
         raise ValueError("The labels are no distributions: each row must be 0 or more and sum to 1.")
-    if epochs < 1:
-        raise ValueError("epochs must be 1 or more.")
+    Recipe(epochs, learning_rate, momentum, decay, batch_size, loss)  # raises
     trained = copy.deepcopy(network).train()
     weights = unroll.weights_of(trained)
-    device, loss_of_batch = weights[0].device, unroll.loss_of(trained)
+    device, outputs, loss_of_outputs = weights[0].device, unroll.outputs_of(trained), LOSSES[loss]
     images, labels = images.to(device, memory_format=torch.channels_last), labels.to(device)
     generator = torch.Generator().manual_seed(seed)
 
-    def loss(weights, images, labels):  # the gradient of decay / 2 * w**2 is decay * w
-        return loss_of_batch(weights, images, labels) + decay / 2 * sum((weight**2).sum() for weight in weights)
+    def decayed(weights, images, labels):  # the gradient of decay / 2 * w**2 is decay * w
+        return loss_of_outputs(outputs(weights, images), labels) + decay / 2 * sum((weight**2).sum() for weight in weights)
 
     def minibatches():
         number, half = 0, epochs * -(-len(images) // batch_size) / 2
@@ -47,5 +97,5 @@ def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, 
                 yield images[which], labels[which], learning_rate if number < half else learning_rate / 10
                 number += 1
 
-    weights = unroll.train(loss, weights, minibatches(), momentum, create_graph=False)
+    weights = unroll.train(decayed, weights, minibatches(), momentum, create_graph=False)
     return unroll.with_weights(trained, weights).eval()

@@ -155,9 +155,15 @@ LAYERS = [layer.split() for layer in (
     starts
     pools
     scratch
+    storage
+    plain
+    results
+    valid
+    saved
     distilled
     goals
     evaluate
+    compare
     learned
     distill
     baselines

@@ -1,0 +1,30 @@
+"""What a distilled set must be, and the words where it is not."""
+
+import torch
+
+
+def check_parts(dset):
+    """Raise ValueError unless a `DistilledSet`'s images, labels, step sizes and momentum fit together and make sense."""
+    batches, n = dset.images.shape[:2] if dset.images.dim() == 5 else (0, 0)
+    soft = dset.labels.is_floating_point()
+    if batches == 0 or dset.labels.shape != ((batches, n, len(dset.classes)) if soft else (batches, n)):
+        raise ValueError(f"Images {tuple(dset.images.shape)} and labels {tuple(dset.labels.shape)} do not fit: expected "
+                         "(batches, n, C, H, W), and (batches, n) class numbers or (batches, n, classes) distributions.")
+    if dset.step_sizes is None and dset.recipe is None:
+        raise ValueError("The set has neither step sizes nor a recipe: with one of them it can be applied.")
+    sizes = dset.images.new_ones(batches) if dset.step_sizes is None else dset.step_sizes
+    if sizes.dim() != 1 or len(sizes) == 0 or len(sizes) % batches:
+        raise ValueError(f"{sizes.numel()} step sizes for {batches} batches: "
+                         "one for each gradient step is needed, batches x passes in all.")
+    if not all(torch.isfinite(t).all() for t in (dset.images, dset.labels.float(), sizes)):
+        raise ValueError("The images, labels or step sizes hold NaN or infinity.")
+    if dset.momentum is not None and not (dset.momentum.dim() == 0 and 0 <= dset.momentum < 1):
+        raise ValueError(f"The momentum is {dset.momentum.tolist()}: one number, at least 0 and less than 1, is needed.")
+    if sizes.min() < 0:
+        raise ValueError("A step size is negative: gradient descent would climb.")
+    if dset.tied and not (sizes == sizes[0]).all():
+        raise ValueError("The step sizes are tied and yet differ: give every step the same one, or set tied=False.")
+    if soft and (dset.labels.min() < 0 or (dset.labels.sum(-1) - 1).abs().max() > 1e-4):
+        raise ValueError("The labels are no distributions: each row must be 0 or more and sum to 1.")
+    if not soft and (dset.labels.min() < 0 or dset.labels.max() >= len(dset.classes)):
+        raise ValueError(f"The labels must be class numbers in 0..{len(dset.classes) - 1}.")
