@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
+from ddlite.machinery.arguments import number, shown
 from ddlite.machinery.files import fingerprint
 from ddlite.photographs import sets as photographs
 
@@ -58,13 +59,17 @@ COPIES = {"e0501e823817e3d9": "cifar10-jpeg"}
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a data set: images (N, C, H, W), float32 and normalised; labels (N,), int64; how they were made."""
+    """One part of a data set: images (N, C, H, W), float32 and normalised; labels (N,), int64; how they were made.
+
+    `classes` are the names of the classes: label k is `classes[k]`. None where nobody said.
+    """
 
     name: str
     images: torch.Tensor
     labels: torch.Tensor
     mean: tuple
     std: tuple
+    classes: tuple | None = None
 
     def __len__(self):
         return len(self.labels)
@@ -224,9 +229,31 @@ def from_arrays(x_train, y_train, x_test, y_test, name, classes=None, mean=None,
                          "at least two of each class and six times as many as classes are needed.")
     kept, chosen = train_test_split(np.arange(len(y_train)), test_size=aside, stratify=y_train.numpy(), random_state=0)
     kept, chosen = torch.from_numpy(np.sort(kept)), torch.from_numpy(np.sort(chosen))
-    return Data(name, Split("train", x_train[kept], y_train[kept], mean, std),
-                Split("validation", x_train[chosen], y_train[chosen], mean, std),
-                Split("test", x_test, y_test, mean, std), classes, mean, std, marks)
+    return Data(name, Split("train", x_train[kept], y_train[kept], mean, std, classes),
+                Split("validation", x_train[chosen], y_train[chosen], mean, std, classes),
+                Split("test", x_test, y_test, mean, std, classes), classes, mean, std, marks)
+
+
+def normalisation(mean, std, channels):
+    """Mean and standard deviation as tuples of plain floats, one for each channel.
+
+    Raises ValueError for a number alone, another number of them, what is no finite number, or a deviation that is not positive.
+    """
+    numbers = []
+    for what, given, bound in (("mean", mean, {}), ("std", std, {"above": 0})):
+        given = given.tolist() if hasattr(given, "tolist") else given
+        if not isinstance(given, (tuple, list)) or len(given) != channels:
+            raise ValueError(f"{what}={shown(given)}: one number for each of {channels} channel(s) is needed, e.g. "
+                             f"{what}={(0.5,) * channels}.")
+        numbers.append(tuple(number(f"{what}[{k}]", one, **bound) for k, one in enumerate(given)))
+    return tuple(numbers)
+
+
+def need_data(data):
+    """Raise ValueError, with the way out, for what is no `Data` where one is needed."""
+    if not all(hasattr(data, name) for name in ("train", "validation", "test", "classes", "shape")):
+        raise ValueError(f"A {type(data).__name__} was given where a whole data set is needed: ddlite.load('digits'), or "
+                         "ddlite.from_arrays(...) for your own pictures.")
 
 
 def normalise(images, mean, std):
