@@ -91,7 +91,7 @@ class DistilledSet:
 
         Raises ValueError for numbers that cannot be, and for more than a million gradient steps or 8 GiB of images.
         """
-        n, batches, passes, step_size, momentum, seed = begun(data, images_per_class, batches, passes, step_size, momentum, seed)
+        n, batches, passes, seed = begun(data, images_per_class, batches, passes, seed)
         classes = len(data.classes)
         if n < classes and not learn_labels:
             raise ValueError(f"{n} images cannot stand for {classes} classes with one fixed label each: use learn_labels=True.")
@@ -112,7 +112,7 @@ class DistilledSet:
 
         Raises ValueError as `noise` does, and if a class has too few images.
         """
-        n, batches, passes, step_size, momentum, seed = begun(data, images_per_class, batches, passes, step_size, momentum, seed)
+        n, batches, passes, seed = begun(data, images_per_class, batches, passes, seed)
         images_per_class = whole("images_per_class", images_per_class, 1)
         generator, drawn, each = torch.Generator().manual_seed(seed), [], images_per_class * storage.pictures
         for label, name in enumerate(data.classes):
@@ -131,10 +131,11 @@ class DistilledSet:
         device, plain = data.train.images.device, storage is PIXELS
         stored = {name: tensor.to(device) for name, tensor in stored.items()}
         labels = labels.repeat(1, storage.pictures, *[1] * (labels.dim() - 2)).to(device)
-        return cls(stored["images"] if plain else None, labels,
-                   torch.full((len(labels) * passes,), step_size, dtype=torch.float32, device=device), data.name, data.classes,
-                   data.mean, data.std, torch.tensor(momentum, dtype=torch.float32, device=device) if momentum else None, tied=tied, recipe=recipe,
-                   storage=storage, stored=None if plain else stored)
+        step_size, momentum = number("step_size", step_size, above=0), number("momentum", momentum, least=0, below=1)
+        sizes = torch.full((len(labels) * passes,), step_size, dtype=torch.float32, device=device)
+        momentum = torch.tensor(momentum, dtype=torch.float32, device=device) if momentum else None
+        return cls(stored["images"] if plain else None, labels, sizes, data.name, data.classes, data.mean, data.std, momentum,
+                   tied=tied, recipe=recipe, storage=storage, stored=None if plain else stored)
 
     @classmethod
     def from_tensors(cls, images, labels, data, step_size=None, passes=1):
