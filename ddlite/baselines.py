@@ -1,13 +1,15 @@
 """What images can do that nobody learned: real ones, class means, cluster centres, under the same gradient steps."""
 
 from dataclasses import replace
+from functools import partial
 
 import torch
-from sklearn.cluster import KMeans
-from sklearn.neighbors import KNeighborsClassifier
 
+from ddlite.data import need_data
 from ddlite.distilled import DistilledSet
 from ddlite.evaluate import Report, evaluate
+from ddlite.machinery import arguments
+from ddlite.machinery.arguments import number, several, whole
 from ddlite.scratch import train_from_scratch
 from ddlite.starts import FixedStart
 
@@ -18,6 +20,8 @@ PASSES = (1, 3, 5)
 
 def class_means(data, batches=1, passes=3, step_size=0.02):
     """The mean training image of each class, the same images in every batch: a `DistilledSet`."""
+    need_data(data)
+    batches = whole("batches", batches, 1)
     means = torch.stack([data.train.images[data.train.labels == label].mean(0) for label in range(len(data.classes))])
     return _as_set(data, means.expand(batches, *means.shape), passes, step_size)
 
@@ -32,6 +36,10 @@ def centres(data, images_per_class=1, batches=1, passes=3, step_size=0.02, seed=
 
     Raises ValueError if a class has fewer images than centres.
     """
+    from sklearn.cluster import KMeans  # takes seconds to import
+
+    seed = arguments.seed(seed)
+
     def draw(images, wanted):
         clusters = KMeans(wanted, n_init=1, random_state=seed).fit(images.flatten(1).cpu().numpy())
         return torch.from_numpy(clusters.cluster_centers_).to(images).unflatten(1, images.shape[1:])
@@ -51,7 +59,10 @@ def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES, passes=None, n
 
     Returns the `DistilledSet` and a dict of validation scores in percent: {step size: score} for the best number of passes.
     """
-    passes = (dset.passes,) if passes is None else tuple(passes)
+    _need(goal, start)
+    passes = (dset.passes,) if passes is None else several("passes", passes, partial(whole, least=1))
+    step_sizes = several("step_sizes", step_sizes, partial(number, least=0))
+    networks = whole("networks", networks, 1)
     scores = {}
     for size in step_sizes:
         tried = replace(dset, step_sizes=dset.step_sizes.new_full((dset.batches * max(passes),), size))
@@ -69,6 +80,8 @@ def nearest_neighbour(goal, dset):
     Nothing is trained; k (1, 3 or 5) is chosen on the validation images (scikit-learn). A learned label counts as its
     likeliest class.
     """
+    from sklearn.neighbors import KNeighborsClassifier  # takes seconds to import
+
     images, labels = dset.examples()
     labels = labels.argmax(-1) if labels.is_floating_point() else labels
     images, labels = images.flatten(1).cpu().numpy(), labels.cpu().numpy()
@@ -98,6 +111,11 @@ def table(goal, start, images_per_class=1, batches=10, passes=PASSES, networks=2
     Each kind of set has its own best constant step size and number of passes, all the real images the better of two rates.
     `dict(table(...))` gives all rows at once.
     """
+    _need(goal, start)
+    counts = {"images_per_class": images_per_class, "batches": batches, "networks": networks, "draws": draws,
+              "candidates": candidates, "epochs": epochs, "fully_trained": fully_trained}
+    images_per_class, batches, networks, draws, candidates, epochs, fully_trained = (
+        whole(name, value, 1) for name, value in counts.items())
     data, size = goal.data, {"images_per_class": images_per_class, "batches": batches}
     random = [real_images(data, **size, seed=seed) for seed in range(max(draws, candidates))]
     tuned, _ = with_best_step_size(random[0], start, goal, passes=passes)  # one choice for all random sets
@@ -145,17 +163,26 @@ def _report(goal, scores, steps, unit):
 
 def _by_class(data, draw, images_per_class, batches, passes, step_size):
     """A set of `draw(images of a class, how many)` for each class, dealt out to the batches."""
+    need_data(data)
+    images_per_class, batches = whole("images_per_class", images_per_class, 1), whole("batches", batches, 1)
     wanted, drawn = images_per_class * batches, []
     for label, name in enumerate(data.classes):
         own = data.train.images[data.train.labels == label]
         if len(own) < wanted:
-            raise ValueError(f"Class {name} has {len(own)} training images, {wanted} are asked for.")
+            raise ValueError(f"Class {name} has {len(own)} training images, and images_per_class x batches asks for {wanted}.")
         drawn.append(draw(own, wanted).unflatten(0, (batches, images_per_class)))
     return _as_set(data, torch.cat(drawn, dim=1), passes, step_size)
 
 
+def _need(goal, start):
+    if not hasattr(goal, "data") or not hasattr(start, "networks"):
+        raise ValueError(f"A {type(goal).__name__} was given as goal and a {type(start).__name__} as start, where e.g. "
+                         "ddlite.Fit(data) and ddlite.RandomStart(ddlite.MLP, data) are needed.")
+
+
 def _as_set(data, images, passes, step_size):
-    batches, classes = len(images), len(data.classes)
+    batches, classes, passes = len(images), len(data.classes), whole("passes", passes, 1)
+    step_size = number("step_size", step_size, least=0)
     labels = torch.arange(classes, device=images.device).repeat_interleave(images.shape[1] // classes).repeat(batches, 1)
     return DistilledSet(images, labels, torch.full((batches * passes,), step_size, device=images.device),
                         data.name, data.classes, data.mean, data.std)

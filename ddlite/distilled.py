@@ -8,12 +8,13 @@ from importlib import resources
 import torch
 
 from ddlite import plain, results, saved, unroll
-from ddlite.data import check_device, normalise
+from ddlite.data import check_device, normalisation, normalise
+from ddlite.machinery.arguments import number, shown, whole
 from ddlite.machinery.files import fingerprint
 from ddlite.networks import check
 from ddlite.scratch import Recipe
 from ddlite.storage import PIXELS, floats
-from ddlite.valid import check_parts
+from ddlite.valid import begun, check_classes, check_parts
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,6 +67,9 @@ class DistilledSet:
                                  "`stored` and let images be None, or set storage=Pixels() and stored=None.")
             object.__setattr__(self, "images", decoded)
         check_parts(self)
+        mean, std = normalisation(self.mean, self.std, self.images.shape[2])
+        for name, plain_ones in (("classes", tuple(map(str, self.classes))), ("mean", mean), ("std", std)):
+            object.__setattr__(self, name, plain_ones)  # a list would be unlike the tuple that a file gives back
 
     @classmethod
     def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, learn_labels=False, momentum=0.0, seed=0,
@@ -81,22 +85,20 @@ class DistilledSet:
             learn_labels: labels become distributions that are learned too. They begin at 90 % for their class; where there
                 are fewer images than classes, image k of n shares its 90 % among the classes k, k + n, ...
             momentum: of the gradient steps, the value to begin with (it is learned too); 0 for none, as in the paper.
-            seed: of the noise, drawn on the CPU, so that every device begins alike.
+            seed: of the noise, 0..2**32 - 1, drawn on the CPU, so that every device begins alike.
             tied, recipe, storage: see `DistilledSet`. A storage that decodes each stored image to several gives them all its
                 label.
+
+        Raises ValueError for numbers that cannot be, and for more than a million gradient steps or 8 GiB of images.
         """
+        n, batches, passes, seed = begun(data, images_per_class, batches, passes, seed)
         classes = len(data.classes)
-        n = round(classes * images_per_class)
-        if min(n, batches, passes) < 1 or not step_size > 0:
-            raise ValueError("images_per_class, batches and passes must be 1 or more, and step_size positive.")
         if n < classes and not learn_labels:
             raise ValueError(f"{n} images cannot stand for {classes} classes with one fixed label each: use learn_labels=True.")
-        if n > classes and n % classes:
-            raise ValueError(f"{images_per_class} images per class: a fraction must be less than 1.")
         stored = storage.noise((batches, n, *data.shape), torch.Generator().manual_seed(seed))
         labels = torch.arange(min(n, classes)).repeat_interleave(max(n // classes, 1)).repeat(batches, 1)
         if learn_labels:
-            own = (torch.arange(classes) % n == labels[..., None]).float()
+            own = (torch.arange(classes) % n == labels[..., None]).to(torch.float32)
             labels = 0.9 * own / own.sum(-1, keepdim=True) + 0.1 * (1 - own) / (1 - own).sum(-1, keepdim=True).clamp(min=1)
             labels = labels / labels.sum(-1, keepdim=True)
         return cls._of(data, stored, labels, passes, step_size, momentum, tied, recipe, storage)
@@ -108,8 +110,10 @@ class DistilledSet:
 
         Arguments as for `noise`. A storage that decodes each stored image to several keeps as many real ones in it.
 
-        Raises ValueError if a class has too few images.
+        Raises ValueError as `noise` does, and if a class has too few images.
         """
+        n, batches, passes, seed = begun(data, images_per_class, batches, passes, seed)
+        images_per_class = whole("images_per_class", images_per_class, 1)
         generator, drawn, each = torch.Generator().manual_seed(seed), [], images_per_class * storage.pictures
         for label, name in enumerate(data.classes):
             own = data.train.images[data.train.labels == label]
@@ -127,10 +131,11 @@ class DistilledSet:
         device, plain = data.train.images.device, storage is PIXELS
         stored = {name: tensor.to(device) for name, tensor in stored.items()}
         labels = labels.repeat(1, storage.pictures, *[1] * (labels.dim() - 2)).to(device)
-        return cls(stored["images"] if plain else None, labels,
-                   torch.full((len(labels) * passes,), float(step_size), device=device), data.name, data.classes, data.mean,
-                   data.std, torch.tensor(float(momentum), device=device) if momentum else None, tied=tied, recipe=recipe,
-                   storage=storage, stored=None if plain else stored)
+        step_size, momentum = number("step_size", step_size, above=0), number("momentum", momentum, least=0, below=1)
+        sizes = torch.full((len(labels) * passes,), step_size, dtype=torch.float32, device=device)
+        momentum = torch.tensor(momentum, dtype=torch.float32, device=device) if momentum else None
+        return cls(stored["images"] if plain else None, labels, sizes, data.name, data.classes, data.mean, data.std, momentum,
+                   tied=tied, recipe=recipe, storage=storage, stored=None if plain else stored)
 
     @classmethod
     def from_tensors(cls, images, labels, data, step_size=None, passes=1):
@@ -143,7 +148,9 @@ class DistilledSet:
             step_size, passes: of protocol A, all images in one batch; without a step size the set is for protocol B, applied
                 by a `Recipe` with the field's customary values.
         """
-        sizes = None if step_size is None else torch.full((passes,), float(step_size), device=images.device)
+        images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+        sizes = None if step_size is None else torch.full(
+            (whole("passes", passes, 1),), number("step_size", step_size, least=0), dtype=torch.float32, device=images.device)
         return cls(images[None], labels[None], sizes, data.name, data.classes, data.mean, data.std,
                    recipe=Recipe() if step_size is None else None)
 
@@ -180,11 +187,10 @@ class DistilledSet:
 
         Raises ValueError for passes that the set does not have.
         """
-        if passes is not None and not 0 <= passes <= self.passes:
-            raise ValueError(f"passes={passes}: the set has step sizes for 0..{self.passes}.")
+        passes = self.passes if passes is None else whole("passes", passes, 0, self.passes)
         if self.recipe:
             raise ValueError("This set is applied by its recipe: use train(network), or examples() for its images and labels.")
-        steps = self.batches * (self.passes if passes is None else passes)
+        steps = self.batches * passes
         for t, step_size in enumerate(self.step_sizes[:steps]):
             yield self.images[t % self.batches], self.labels[t % self.batches], step_size
 
@@ -260,7 +266,10 @@ class DistilledSet:
 
     def with_step_sizes(self, step_sizes):
         """The same set with other step sizes: a number for all steps, or one for each (batches x passes)."""
-        step_sizes = torch.as_tensor(step_sizes, dtype=self.step_sizes.dtype, device=self.step_sizes.device)
+        try:
+            step_sizes = torch.as_tensor(step_sizes, dtype=self.step_sizes.dtype, device=self.step_sizes.device)
+        except (TypeError, ValueError, RuntimeError) as cause:
+            raise ValueError(f"step_sizes={shown(step_sizes)}: a number, or one for each gradient step, is needed.") from cause
         return replace(self, step_sizes=step_sizes.expand_as(self.step_sizes) if step_sizes.dim() == 0 else step_sizes)
 
     def train(self, network, passes=None, own_weights=False):
@@ -295,12 +304,13 @@ class DistilledSet:
         return normalise(images, self.mean, self.std)
 
     def check_split(self, split):
-        """Refuse images that were normalised otherwise than the set's own: a network trained on it would misread them.
+        """Refuse images that a network trained on the set would misread: normalised otherwise, or of other classes.
 
-        Raises ValueError with both normalisations.
+        Raises ValueError with both normalisations, or with the classes.
         """
+        check_classes(split, self.classes)
         theirs, own = (*split.mean, *split.std), (*self.mean, *self.std)
-        if len(theirs) != len(own) or any(abs(a - b) > 1e-4 for a, b in zip(theirs, own)):
+        if len(theirs) != len(own) or any(abs(a - b) > min(1e-4, 1e-3 * std) for a, b, std in zip(theirs, own, 2 * self.std)):
             raise ValueError(f"The {split.name} images were normalised with mean {split.mean} and std {split.std}, the "
                              f"distilled set with mean {self.mean} and std {self.std}. Load the data with the set's "
                              "normalisation: from_arrays(..., mean=dset.mean, std=dset.std).")

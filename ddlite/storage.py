@@ -24,7 +24,7 @@ class Pixels:
 
     def noise(self, shape, generator):
         """Stored numbers to begin with, for images of a shape (batches, n, C, H, W), drawn from a `torch.Generator`."""
-        return {"images": torch.randn(shape, generator=generator)}
+        return {"images": torch.randn(shape, generator=generator, dtype=torch.float32)}
 
     def encode(self, images):
         """Stored numbers for given images (batches, pictures * n, C, H, W), as near to them as they come."""

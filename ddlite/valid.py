@@ -1,10 +1,63 @@
 """What a distilled set must be, and the words where it is not."""
 
+import math
+
 import torch
+
+from ddlite.data import need_data
+from ddlite.machinery import arguments
+from ddlite.machinery.arguments import number, shown, whole
+
+
+def begun(data, images_per_class, batches, passes, seed):
+    """What `DistilledSet.noise` and `real` are asked for, checked: images in a batch, batches, passes, seed.
+
+    Raises ValueError for numbers that cannot be, and for more than a million gradient steps or 8 GiB of images.
+    """
+    need_data(data)
+    each, classes = number("images_per_class", images_per_class, above=0), len(data.classes)
+    batches, passes, n = whole("batches", batches, 1), whole("passes", passes, 1), round(classes * each)
+    if n < 1 or (each > 1 and each != int(each)):
+        raise ValueError(f"images_per_class={each:g} of {classes} classes: a whole number is needed, or with learned labels a "
+                         f"fraction of at least 1/{classes}.")
+    if batches * passes > 10**6 or batches * n * math.prod(data.shape) > 2**31:
+        raise ValueError(f"{batches:,} batches of {n:,} images, {passes:,} passes: a set has at most a million gradient steps "
+                         "and 8 GiB of images. Ask for less.")
+    return n, batches, passes, arguments.seed(seed)
+
+
+def check_kinds(dset):
+    """Raise ValueError for what PyTorch would trip over only when a network is trained: other types, classes of one name."""
+    floats = ["images", *(name for name in ("step_sizes", "momentum") if getattr(dset, name) is not None)]
+    for name in (*floats, "labels"):
+        tensor = getattr(dset, name)
+        if not isinstance(tensor, torch.Tensor):
+            raise ValueError(f"{name} is a {type(tensor).__name__}: a tensor is needed, e.g. torch.as_tensor(...).")
+        wanted = (torch.float32,) if name in floats else (torch.int64, torch.float32)
+        if tensor.dtype not in wanted:
+            way = "float()" if name in floats or tensor.is_floating_point() else "long()"
+            raise ValueError(f"{name} is of type {tensor.dtype}: {' or '.join(map(str, wanted))} is needed, {name}.{way}.")
+    if isinstance(dset.classes, str) or len(set(dset.classes)) < max(2, len(dset.classes)):
+        raise ValueError(f"classes={shown(dset.classes)}: the names of two or more classes are needed, no two alike.")
+
+
+def check_classes(split, classes):
+    """Raise ValueError for a `Split` of other classes than these, or of the same in another order."""
+    if not hasattr(split, "images"):
+        raise ValueError(f"A {type(split).__name__} was given where one part of a data set is needed, e.g. data.test.")
+    theirs = getattr(split, "classes", None) or classes
+    if len(theirs) != len(classes):
+        raise ValueError(f"The {split.name} images are of {len(theirs)} classes, the distilled set of {len(classes)}.")
+    for k, (there, here) in enumerate(zip(theirs, classes)):
+        if there != here:
+            raise ValueError(f"Class {k} of the {split.name} images is {shown(there)}, of the distilled set {shown(here)}: in "
+                             "another order, right answers would be counted as wrong. If it is the same class by another name: "
+                             "from_arrays(..., classes=dset.classes).")
 
 
 def check_parts(dset):
     """Raise ValueError unless a `DistilledSet`'s images, labels, step sizes and momentum fit together and make sense."""
+    check_kinds(dset)
     batches, n = dset.images.shape[:2] if dset.images.dim() == 5 else (0, 0)
     soft = dset.labels.is_floating_point()
     if batches == 0 or dset.labels.shape != ((batches, n, len(dset.classes)) if soft else (batches, n)):

@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)
 
 
-def made_up(shape=(1, 28, 28), classes=10, n=120, name="made-up", **options):
+def made_up(shape=(1, 28, 28), classes=10, n=120, name="made-up", names=None, **options):
     """Noise around a picture of each class: easy to tell apart."""
     random = np.random.default_rng(0)
     pictures = random.random((classes, *shape))
     labels = np.arange(n) % classes
     images = (0.7 * pictures[labels] + 0.3 * random.random((n, *shape))).astype(np.float32)
-    return dd.from_arrays(images, labels, images[: n // 2], labels[: n // 2], name=name, **options)
+    return dd.from_arrays(images, labels, images[: n // 2], labels[: n // 2], name=name, classes=names, **options)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,9 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, made_up
@@ -159,8 +161,6 @@ def test_a_newer_format_is_named(tmp_path):
     ({"images": torch.full((1, 30, 1, 28, 28), float("nan"))}, "NaN"),
 ])
 def test_impossible_sets_are_refused(change, words):
-    from dataclasses import replace
-
     good = dd.DistilledSet.noise(made_up(), images_per_class=3)
     with pytest.raises(ValueError, match=words):
         replace(good, **change)
@@ -250,3 +250,85 @@ def test_shipped_sets_reach_what_their_manifests_say(real_root, tmp_path):
                 assert report.final == pytest.approx(about["scores"][:number], abs=0.5)
             else:  # pre-trained on another processor, the same seed ends at another network: its score is one of their kind
                 assert max(about["before"], about["min"] - about["std"]) < report.final[0] < about["max"] + about["std"]
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"images_per_class": float("nan")}, "images_per_class=nan: a finite number, more than 0"),
+    ({"images_per_class": float("inf")}, "images_per_class=inf"), ({"images_per_class": 0}, "images_per_class=0"),
+    ({"images_per_class": "1"}, "images_per_class='1'"), ({"images_per_class": 1.04}, "images_per_class=1.04 of 10 classes"),
+    ({"images_per_class": 0.01, "learn_labels": True}, "at least 1/10"), ({"images_per_class": 0.5}, "learn_labels=True"),
+    ({"images_per_class": 1e9}, "8 GiB.*Ask for less"), ({"batches": 10**7}, "a million gradient steps"),
+    ({"passes": 10**9}, "a million gradient steps"), ({"batches": 1.5}, "batches=1.5: a whole number, 1 or more"),
+    ({"batches": "2"}, "batches='2'"), ({"passes": None}, "passes=None"), ({"passes": True}, "passes=True"),
+    ({"step_size": float("nan")}, "step_size=nan"), ({"step_size": [0.1, 0.2]}, "step_size="),
+    ({"step_size": 0}, "more than 0"),
+    ({"momentum": 1}, "momentum=1: .* less than 1"), ({"momentum": "0.5"}, "momentum='0.5'"),
+    ({"seed": None}, "seed=None: a whole number"), ({"seed": 2**70}, "seed=1180591620717411303424"),
+    ({"seed": 1.5}, "seed=1.5"),
+    ({"seed": -1}, "from 0 to 4,294,967,295"), ({"data": "digits"}, "A str was given.*ddlite.load"),
+    ({"data": None}, "NoneType"),
+])
+def test_noise_that_cannot_be_is_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        dd.DistilledSet.noise(**{"data": made_up(), **change})
+
+
+def test_whole_numbers_of_every_kind_are_taken():
+    data = made_up()
+    plain = dd.DistilledSet.noise(data, batches=2, passes=3, seed=7)
+    for number in (float, np.int32, torch.tensor):
+        other = dd.DistilledSet.noise(data, batches=number(2), passes=number(3), seed=number(7))
+        assert torch.equal(other.images, plain.images) and torch.equal(other.step_sizes, plain.step_sizes)
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"images": lambda good: good.images.numpy()}, "images is a ndarray: a tensor is needed"),
+    ({"images": lambda good: good.images.double()}, r"images is of type torch.float64.*images.float\(\)"),
+    ({"images": lambda good: (255 * good.images).to(torch.uint8)}, "images is of type torch.uint8"),
+    ({"labels": lambda good: good.labels.int()}, r"labels is of type torch.int32.*labels.long\(\)"),
+    ({"labels": lambda good: good.labels.tolist()}, "labels is a list"),
+    ({"labels": lambda good: torch.ones(1, 10, 10, dtype=torch.float64) / 10}, r"torch.float64.*labels.float\(\)"),
+    ({"step_sizes": lambda good: [0.1]}, "step_sizes is a list"), ({"momentum": lambda good: 0.5}, "momentum is a float"),
+    ({"std": lambda good: (0,)}, r"std\[0\]=0: .* more than 0"),
+    ({"std": lambda good: 0.5}, "one number for each of 1 channel"),
+    ({"mean": lambda good: (0.1, 0.2)}, "one number for each of 1 channel"), ({"mean": lambda good: "x"}, "mean='x'"),
+    ({"mean": lambda good: (float("nan"),)}, r"mean\[0\]=nan"),
+    ({"classes": lambda good: "0123456789"}, "classes='0123456789'"),
+    ({"classes": lambda good: ("a",) * 10}, "no two alike"),
+])
+def test_sets_that_pytorch_would_trip_over_are_refused(change, words):
+    good = dd.DistilledSet.noise(made_up())
+    with pytest.raises(ValueError, match=words):
+        replace(good, **{name: make(good) for name, make in change.items()})
+
+
+def test_lists_become_what_a_file_gives_back(tmp_path):
+    good = dd.DistilledSet.noise(made_up())
+    made = replace(good, classes=list(good.classes), mean=list(good.mean), std=np.array(good.std))
+    assert (made.classes, made.mean, made.std) == (good.classes, good.mean, good.std)
+
+
+@pytest.mark.parametrize("passes", [1.5, "1", True, -1, 4])
+def test_passes_that_cannot_be(passes):
+    with pytest.raises(ValueError, match="passes="):
+        dd.DistilledSet.noise(made_up()).train(dd.initialise(dd.LeNet(), 0), passes)
+
+
+@pytest.mark.parametrize("step_sizes", ["x", None, [0.1, "x", 0.1], float("nan"), -1.0, []])
+def test_step_sizes_that_cannot_be(step_sizes):
+    with pytest.raises(ValueError, match=r"step.size"):
+        dd.DistilledSet.noise(made_up()).with_step_sizes(step_sizes)
+
+
+def test_other_classes_are_refused():
+    """Two in three right became one in three, without a word, where two classes had changed places."""
+    data = made_up((1, 8, 8), 3, 60, names=("cat", "dog", "face"))
+    dset, networks = dd.DistilledSet.noise(data), dd.RandomStart(dd.MLP, data).networks("held-out", 1)
+    dd.evaluate(dset, networks, dd.Fit(data), data.test)
+    dd.evaluate(dset, networks, dd.Fit(data), replace(data.test, classes=None))  # where nobody said, nothing is known
+    for names, words in ((("dog", "cat", "face"), "Class 0 of the test images is 'dog', of the distilled set 'cat'"),
+                         (("cat", "dog"), "of 2 classes, the distilled set of 3")):
+        with pytest.raises(ValueError, match=words):
+            dd.evaluate(dset, networks, dd.Fit(data), replace(data.test, classes=names))
+    with pytest.raises(ValueError, match="A Data was given.*data.test"):
+        dd.evaluate(dset, networks, dd.Fit(data), data)

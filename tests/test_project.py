@@ -132,6 +132,7 @@ def test_repository_is_clean_and_small():
 LAYERS = [layer.split() for layer in (
     """
     machinery.arguments
+    machinery.arrays
     machinery.files
     machinery.ranks
     machinery.checkpoint
@@ -140,6 +141,7 @@ LAYERS = [layer.split() for layer in (
     """
     photographs.sets
     photographs.alexnet
+    known
     data
     batches
     networks

@@ -40,6 +40,14 @@ def number(name, value, least=-math.inf, most=math.inf, above=-math.inf, below=m
     return found
 
 
+def several(name, values, check):
+    """A tuple of what `check(name, value)` returns for each, at least one. Raises ValueError for none, or no sequence."""
+    values = values.tolist() if hasattr(values, "tolist") else values
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__") or not (values := tuple(values)):
+        raise ValueError(f"{name}={shown(values)}: a list of at least one number is needed.")
+    return tuple(check(name, value) for value in values)
+
+
 def seed(value, name="seed", most=SEEDS - 1):
     """A seed: a whole number from 0 to `most`. Raises ValueError otherwise."""
     return whole(name, value, 0, most)
