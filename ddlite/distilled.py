@@ -7,14 +7,14 @@ from importlib import resources
 
 import torch
 
-from ddlite import plain, results, saved, unroll
+from ddlite import beginnings, plain, results, saved, unroll
 from ddlite.data import check_device, normalisation, normalise
 from ddlite.machinery.arguments import number, shown, whole
 from ddlite.machinery.files import fingerprint
 from ddlite.networks import check
 from ddlite.scratch import Recipe
 from ddlite.storage import PIXELS, floats
-from ddlite.valid import begun, check_classes, check_parts
+from ddlite.valid import check_classes, check_parts
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,71 +71,8 @@ class DistilledSet:
         for name, plain_ones in (("classes", tuple(map(str, self.classes))), ("mean", mean), ("std", std)):
             object.__setattr__(self, name, plain_ones)  # a list would be unlike the tuple that a file gives back
 
-    @classmethod
-    def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, learn_labels=False, momentum=0.0, seed=0,
-              tied=False, recipe=None, storage=PIXELS):
-        """A set to begin learning with: images from N(0, 1), labels in class order, all step sizes alike.
-
-        Args:
-            data: the `Data` it is to stand for.
-            images_per_class: counted per batch. With learned labels it may be a fraction, e.g. 0.5: five images for ten
-                classes.
-            batches, passes: gradient steps are batches x passes.
-            step_size: the initial value.
-            learn_labels: labels become distributions that are learned too. They begin at 90 % for their class; where there
-                are fewer images than classes, image k of n shares its 90 % among the classes k, k + n, ...
-            momentum: of the gradient steps, the value to begin with (it is learned too); 0 for none, as in the paper.
-            seed: of the noise, 0..2**32 - 1, drawn on the CPU, so that every device begins alike.
-            tied, recipe, storage: see `DistilledSet`. A storage that decodes each stored image to several gives them all its
-                label.
-
-        Raises ValueError for numbers that cannot be, and for more than a million gradient steps or 8 GiB of images.
-        """
-        n, batches, passes, seed = begun(data, images_per_class, batches, passes, seed)
-        classes = len(data.classes)
-        if n < classes and not learn_labels:
-            raise ValueError(f"{n} images cannot stand for {classes} classes with one fixed label each: use learn_labels=True.")
-        stored = storage.noise((batches, n, *data.shape), torch.Generator().manual_seed(seed))
-        labels = torch.arange(min(n, classes)).repeat_interleave(max(n // classes, 1)).repeat(batches, 1)
-        if learn_labels:
-            own = (torch.arange(classes) % n == labels[..., None]).to(torch.float32)
-            labels = 0.9 * own / own.sum(-1, keepdim=True) + 0.1 * (1 - own) / (1 - own).sum(-1, keepdim=True).clamp(min=1)
-            labels = labels / labels.sum(-1, keepdim=True)
-        return cls._of(data, stored, labels, passes, step_size, momentum, tied, recipe, storage)
-
-    @classmethod
-    def real(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, momentum=0.0, seed=0, tied=False, recipe=None,
-             storage=PIXELS):
-        """A set to begin learning with, or to compare with: training images drawn at random, all different.
-
-        Arguments as for `noise`. A storage that decodes each stored image to several keeps as many real ones in it.
-
-        Raises ValueError as `noise` does, and if a class has too few images.
-        """
-        n, batches, passes, seed = begun(data, images_per_class, batches, passes, seed)
-        images_per_class = whole("images_per_class", images_per_class, 1)
-        generator, drawn, each = torch.Generator().manual_seed(seed), [], images_per_class * storage.pictures
-        for label, name in enumerate(data.classes):
-            own = data.train.images[data.train.labels == label]
-            if len(own) < batches * each:
-                raise ValueError(f"Class {name} has {len(own)} training images, {batches * each} are asked for.")
-            which = torch.randperm(len(own), generator=generator)[:batches * each].to(own.device)
-            drawn.append(own[which].unflatten(0, (batches, storage.pictures, images_per_class)))
-        labels = torch.arange(len(data.classes)).repeat_interleave(images_per_class).repeat(batches, 1)
-        stored = storage.encode(torch.cat(drawn, dim=2).flatten(1, 2))
-        return cls._of(data, stored, labels, passes, step_size, momentum, tied, recipe, storage)
-
-    @classmethod
-    def _of(cls, data, stored, labels, passes, step_size, momentum, tied, recipe, storage):
-        """A set for data of stored numbers, and labels of the stored images."""
-        device, plain = data.train.images.device, storage is PIXELS
-        stored = {name: tensor.to(device) for name, tensor in stored.items()}
-        labels = labels.repeat(1, storage.pictures, *[1] * (labels.dim() - 2)).to(device)
-        step_size, momentum = number("step_size", step_size, above=0), number("momentum", momentum, least=0, below=1)
-        sizes = torch.full((len(labels) * passes,), step_size, dtype=torch.float32, device=device)
-        momentum = torch.tensor(momentum, dtype=torch.float32, device=device) if momentum else None
-        return cls(stored["images"] if plain else None, labels, sizes, data.name, data.classes, data.mean, data.std, momentum,
-                   tied=tied, recipe=recipe, storage=storage, stored=None if plain else stored)
+    noise = classmethod(beginnings.noise)
+    real = classmethod(beginnings.real)
 
     @classmethod
     def from_tensors(cls, images, labels, data, step_size=None, passes=1):

@@ -1,29 +1,8 @@
 """What a distilled set must be, and the words where it is not."""
 
-import math
-
 import torch
 
-from ddlite.data import need_data
-from ddlite.machinery import arguments
-from ddlite.machinery.arguments import number, shown, whole
-
-
-def begun(data, images_per_class, batches, passes, seed):
-    """What `DistilledSet.noise` and `real` are asked for, checked: images in a batch, batches, passes, seed.
-
-    Raises ValueError for numbers that cannot be, and for more than a million gradient steps or 8 GiB of images.
-    """
-    need_data(data)
-    each, classes = number("images_per_class", images_per_class, above=0), len(data.classes)
-    batches, passes, n = whole("batches", batches, 1), whole("passes", passes, 1), round(classes * each)
-    if n < 1 or (each > 1 and each != int(each)):
-        raise ValueError(f"images_per_class={each:g} of {classes} classes: a whole number is needed, or with learned labels a "
-                         f"fraction of at least 1/{classes}.")
-    if batches * passes > 10**6 or batches * n * math.prod(data.shape) > 2**31:
-        raise ValueError(f"{batches:,} batches of {n:,} images, {passes:,} passes: a set has at most a million gradient steps "
-                         "and 8 GiB of images. Ask for less.")
-    return n, batches, passes, arguments.seed(seed)
+from ddlite.machinery.arguments import shown
 
 
 def check_kinds(dset):

@@ -158,6 +158,7 @@ LAYERS = [layer.split() for layer in (
     pools
     scratch
     storage
+    beginnings
     plain
     results
     valid
