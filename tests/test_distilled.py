@@ -332,3 +332,21 @@ def test_other_classes_are_refused():
             dd.evaluate(dset, networks, dd.Fit(data), replace(data.test, classes=names))
     with pytest.raises(ValueError, match="A Data was given.*data.test"):
         dd.evaluate(dset, networks, dd.Fit(data), data)
+
+
+@pytest.mark.parametrize("name, kind, accuracy", [("format1-fixed", "fixed", 94.75), ("format1-random", "random", 87.9)])
+def test_files_of_the_first_format_open_as_before(name, kind, accuracy):
+    """Written by ddlite 0.1.0: what is missing in them is what was then the only way; the initialisation was called `law`."""
+    dset = dd.DistilledSet.load(ROOT / "tests" / "files" / f"{name}.safetensors")
+    assert dset.protocol == "A" and not dset.tied and repr(dset.storage) == "Pixels()" and dset.start["kind"] == kind
+    data = dd.load("digits", size=8)
+
+    def make(shape, classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+    if kind == "fixed":
+        networks = [dset.train(make(None, None), passes=0)]
+    else:
+        assert dset.momentum is not None and dset.labels.is_floating_point()
+        networks = dd.RandomStart(make, data, dset.start["init"], dset.start["seed"]).networks("held-out", 2)
+    assert dd.evaluate(dset, networks, dd.Fit(data), data.test).mean == pytest.approx(accuracy, abs=1)
