@@ -143,6 +143,7 @@ LAYERS = [layer.split() for layer in (
     data
     batches
     networks
+    unrollable
     unroll
     """,
     """
