@@ -15,6 +15,7 @@ from ddlite.learned import Diverged, Learned
 from ddlite.machinery import ranks
 from ddlite.machinery.checkpoint import Checkpoint
 from ddlite.machinery.files import fingerprint
+from ddlite.unrollable import check, gradients_on
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class State:
         return {**vars(self), "_loss": self._loss.cpu(), "_distilled": partial(copy.copy, self.distilled)}
 
 
+@gradients_on()
 def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.05, step_size_rate=0.4, decay=0.05,
             batch_size=256, clip=0.5, average=0.998, validate_every=100, validation_networks=8, engine=None, checkpoint=None,
             checkpoint_every=100):
@@ -127,7 +129,8 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
                          f"{goal.data.shape} of {len(goal.data.classes)}: begin with DistilledSet.noise(data, ...).")
     dset.check_split(goal.data.train)
     _check_start(start, goal.data)
-    dset = replace(dset, goal=goal.name, start=start.describe(), initial=None).to(goal.data.train.images.device)
+    dset = replace(dset, goal=goal.name, start=start.describe(), initial=None, buffers=getattr(start, "buffers", None))
+    dset = dset.to(goal.data.train.images.device)
     learned, keep = Learned(dset, settings, engine, carries=start if hasattr(start, "carried") else None), None
     if checkpoint is not None:
         keep = Checkpoint(checkpoint, checkpoint_every, {**settings, "start": dset.start, "data": goal.data.fingerprint,
@@ -141,18 +144,9 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
 
 
 def _check_start(start, data):
-    """Refuse networks that do not take the data's images, give other numbers of logits, or were taught other classes."""
-    [network], image = start.networks("validation", 1), data.train.images[:1]
-    name, wanted = type(network).__name__, f"images {data.shape} of {len(data.classes)} classes"
-    try:
-        with torch.no_grad():
-            logits = network.to(image.device)(image)
-    except RuntimeError as cause:
-        raise ValueError(f"The start's {name} does not take {wanted} ({str(cause).splitlines()[0]}): build it for them, and "
-                         "pre-train it on a source of the same shape: load(..., size=, channels=).") from cause
-    if logits.shape != (1, len(data.classes)):
-        raise ValueError(f"The start's {name} gives {tuple(logits.shape)} for one image, and {wanted} need "
-                         f"(1, {len(data.classes)}).")
+    """Refuse networks that cannot be unrolled through, do not take the data's images, or were taught other classes."""
+    [network] = start.networks("validation", 1)
+    check(network.to(data.train.images.device), data.train.images, len(data.classes), twice=True)
     source = getattr(start, "source", None)  # what its networks already know
     if source is not None and source.classes != data.classes:
         theirs = source.classes
@@ -160,6 +154,7 @@ def _check_start(start, data):
                          f"{', '.join(data.classes)}: source and target must have the same classes in the same order.")
 
 
+@torch.inference_mode(False)  # gradients are on, whatever the caller has switched off
 def _loop(dset, start, goal, settings, learned, keep):
     batches, state = torch.Generator().manual_seed(settings["seed"]), None
     words = goal.score_is + (f", protocol {dset.protocol}" if dset.recipe else ""), goal.loss_is

@@ -1,19 +1,19 @@
 """What is learned: the distilled set, with everything needed to apply it."""
 
-import copy
-import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
 
 import torch
 
 from ddlite import beginnings, plain, results, saved, unroll
 from ddlite.data import check_device, normalisation, normalise
+from ddlite.engines import chain
 from ddlite.machinery.arguments import number, shown, whole
-from ddlite.machinery.files import fingerprint
-from ddlite.networks import check
 from ddlite.scratch import Recipe
+from ddlite.starts import begin
 from ddlite.storage import PIXELS, floats
+from ddlite.unrollable import check, copied, gradients_on
 from ddlite.valid import check_classes, check_parts
 
 
@@ -34,8 +34,10 @@ class DistilledSet:
         goal: what it was made for ("fit", or an attack and its classes); None before learning.
         start: where training starts, a dict with `kind` ("fixed", "random", "pool"), the `network`'s class name, `shapes` of
             its weights by name, and their `fingerprint`, or the `init` and `seed` that draw them (and, for a pool, the `source`
-            and `schedule` of its pre-training); None before learning.
-        initial: the weights of a fixed start, a tuple of tensors, where the set carries them.
+            and `schedule` of its pre-training); where there are any, the names of `frozen` weights, and a fingerprint of the
+            `buffers`; None before learning.
+        initial: the weights of a fixed start, frozen ones included, a tuple of tensors, where the set carries them.
+        buffers: the numbers of a fixed start's network that are no weights, {name: tensor}; None where it has none.
         recipe: how networks are trained on the set from scratch (protocol B), a `Recipe`; None for a set that is applied by
             its own step sizes (protocol A).
         tied: whether all steps share one step size, which is learned as one.
@@ -58,6 +60,7 @@ class DistilledSet:
     tied: bool = False
     storage: object = PIXELS
     stored: dict | None = None
+    buffers: dict | None = None
 
     def __post_init__(self):
         if self.stored is not None:
@@ -156,7 +159,9 @@ class DistilledSet:
     def to(self, device):
         """The same set on another device. Raises ValueError if there is no such device."""
         check_device(device)
-        return self.with_tensors({name: tensor.to(device) for name, tensor in self.tensors().items()})
+        with gradients_on():  # what was made under torch.inference_mode() could not be trained on: a copy can
+            moved = {name: tensor.clone() if tensor.is_inference() else tensor for name, tensor in self.tensors().items()}
+            return self.with_tensors({name: tensor.to(device) for name, tensor in moved.items()})
 
     def __len__(self):
         return self.labels.shape[0] * self.labels.shape[1]
@@ -181,7 +186,8 @@ class DistilledSet:
 
     def _parts(self):
         """All that is no tensor, and all that is."""
-        tensors = {**self.tensors(), **{f"initial {k}": weight for k, weight in enumerate(self.initial or ())}}
+        tensors = {**self.tensors(), **{f"initial {k}": weight for k, weight in enumerate(self.initial or ())},
+                   **{f"buffer {name}": buffer for name, buffer in (self.buffers or {}).items()}}
         return ((self.data, self.classes, self.mean, self.std, self.goal, self.start, self.recipe, self.tied,
                  self.storage.describe(), list(tensors)), [*tensors.values()])
 
@@ -213,28 +219,41 @@ class DistilledSet:
         """Train a network on the set: the call that the whole package is about.
 
         Args:
-            network: any `nn.Module` that takes such images and gives a logit for each class; left as it was.
+            network: any `nn.Module` that takes such images, gives a logit for each class, and is a fixed function of its
+                weights and of each image (see `unrollable.check`; by a recipe it may have BatchNorm and dropout); left as it
+                was. Frozen weights (`requires_grad=False`) stay.
             passes: stop after so many passes; by default after all. By a recipe: 0 for no training, else 1.
             own_weights: begin at the network's own weights even if the set was learned for others (with a warning).
 
         Returns a trained copy, to be fed with images normalised like the set's own (see `normalise`).
         A set for a fixed start begins at the weights it was learned for: those it carries, else the network's own.
 
-        Raises ValueError if the network cannot be unrolled through (BatchNorm, active dropout), or if the set was
-        learned for one fixed network and this one has other layers or, where the set carries none, other weights, or for
-        passes that the set does not have.
+        Raises ValueError if the network is no such function or takes no such images, or if the set was learned for one fixed
+        network and this one has other layers, other frozen weights or, where the set carries none, other weights or buffers, or
+        for passes that the set does not have.
         """
-        trained = copy.deepcopy(check(network))
-        weights = unroll.weights_of(trained)
-        if self.start is not None and self.start["kind"] == "fixed":
-            weights = self._fixed_weights(trained, weights, own_weights)
-        here = self.to(weights[0].device)
-        if self.recipe and passes in (None, 1):
-            return self.recipe.train(unroll.with_weights(trained, weights), *here.examples())
-        if self.recipe and passes == 0:
-            return unroll.with_weights(trained, weights)
-        weights = unroll.train(unroll.loss_of(trained), weights, here.gradient_steps(passes), here.momentum, create_graph=False)
-        return unroll.with_weights(trained, weights)
+        with gradients_on():
+            self._check(network)
+            trained = begin(self, copied(network), own_weights)
+            here = self.to(next(trained.parameters()).device)
+            if self.recipe and passes in (None, 1):
+                return self.recipe.train(trained, *here.examples())
+            if self.recipe and passes == 0:
+                return trained
+            weights = unroll.train(unroll.loss_of(trained), unroll.weights_of(trained), here.gradient_steps(passes),
+                                   here.momentum, create_graph=False)
+            return unroll.put_weights(trained, weights)
+
+    @cached_property
+    def _kinds(self):
+        return []  # of networks that were checked: many of one kind are trained on a set, and one tells for all
+
+    def _check(self, network):
+        """Refuse a network that cannot be trained on the set. Each kind of network is tried but once."""
+        if not self.recipe and (looks := chain.looks(check(network))) not in self._kinds:
+            images, labels = self.examples()
+            check(network, images[:4].to(next(network.parameters()).device), len(self.classes))
+            self._kinds.append(looks)
 
     def normalise(self, images):
         """Grey levels in 0..1, (N, C, H, W), normalised as a network trained on this set needs them."""
@@ -246,6 +265,9 @@ class DistilledSet:
         Raises ValueError with both normalisations, or with the classes.
         """
         check_classes(split, self.classes)
+        if split.images.shape[1:] != self.images.shape[2:]:
+            raise ValueError(f"The {split.name} images are {tuple(split.images.shape[1:])}, those of the distilled set "
+                             f"{tuple(self.images.shape[2:])}: load the data with the same size= and channels=.")
         theirs, own = (*split.mean, *split.std), (*self.mean, *self.std)
         if len(theirs) != len(own) or any(abs(a - b) > min(1e-4, 1e-3 * std) for a, b, std in zip(theirs, own, 2 * self.std)):
             raise ValueError(f"The {split.name} images were normalised with mean {split.mean} and std {split.std}, the "
@@ -280,20 +302,3 @@ class DistilledSet:
             raise ValueError(f"No set {name!r} comes with ddlite. These do: {', '.join(results.shipped())}.")
         with resources.as_file(results.ASSETS / f"{name}.safetensors") as path:
             return cls.load(path)
-
-    def _fixed_weights(self, network, weights, own_weights):
-        shapes = {name: list(weight.shape) for name, weight in network.named_parameters()}
-        if shapes != self.start["shapes"]:
-            raise ValueError(f"This set was learned for one fixed {self.start['network']}; the weights of this "
-                             f"{type(network).__name__} have other names or shapes. Use the same network, "
-                             "or a set for random starts.")
-        if self.initial is not None and not own_weights:
-            return [weight.to(weights[0].device).clone().requires_grad_() for weight in self.initial]
-        if fingerprint(*weights) != self.start["fingerprint"]:
-            words = ("This set was learned for one fixed initialisation, and this network has other weights: "
-                     "expect little more than guessing.")
-            if not own_weights:
-                raise ValueError(f"{words} Load the initial weights, use a set for random starts, or try all the same "
-                                 "with own_weights=True.")
-            warnings.warn(words, stacklevel=3)
-        return weights

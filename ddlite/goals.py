@@ -127,7 +127,8 @@ def in_chunks(loss, images, labels, at_once=None):
         for some, theirs in zip(images.split(at_once), labels.split(at_once)):
             part = loss(own, some, theirs) * (len(some) / len(images))
             value = value + part.detach()
-            gradients = [so_far + more for so_far, more in zip(gradients, torch.autograd.grad(part, own))]
+            found = torch.autograd.grad(part, own, materialize_grads=True)
+            gradients = [so_far + more for so_far, more in zip(gradients, found)]
         # A number that is 0, and whose derivative with respect to the weights is the gradient.
         along = sum((weight * gradient).sum() for weight, gradient in zip(weights, gradients))
         return value + (along - along.detach())

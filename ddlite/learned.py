@@ -10,6 +10,7 @@ from ddlite.batches import sent
 from ddlite.engines import chain, choose
 from ddlite.engines.captured import Captured
 from ddlite.machinery import adam, ranks
+from ddlite.unrollable import gradients_on
 
 
 class Diverged(ArithmeticError):
@@ -57,6 +58,7 @@ class Learned:
         mean = {name: tensor.clone() for name, tensor in self.mean.items()}
         return lambda: self._dset.with_tensors(self._constrained(mean))
 
+    @gradients_on()
     def meta_gradient(self, networks, goal, images, labels, generator=None):
         """The mean over networks of the goal's loss, and its gradients with respect to the free numbers (a list).
 

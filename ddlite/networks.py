@@ -1,11 +1,22 @@
-"""What is trained: small networks of the paper. Any other `nn.Module` works as well."""
+"""What is trained: small networks of the paper. Any other `nn.Module` that `unrollable.check` lets pass works as well."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from ddlite.machinery import arguments
+
+
+def sizes(shape, classes):
+    """Channels, height and width of a picture, as ints. Raises ValueError where a size or the number of classes is none."""
+    arguments.whole("classes", classes, 1)
+    if not isinstance(shape, Sequence) or len(shape) != 3:
+        raise ValueError(f"shape is {shape!r}: one picture's (channels, height, width) is needed, as in data.shape.")
+    return [arguments.whole(name, size, 1) for size, name in zip(shape, ("channels", "height", "width"))]
 
 
 class LeNet(nn.Module):
@@ -24,7 +35,7 @@ class LeNet(nn.Module):
 
     def __init__(self, shape=(1, 28, 28), classes=10):
         super().__init__()
-        channels, height, width = shape
+        channels, height, width = sizes(shape, classes)
         if height != width or height < 14:
             raise ValueError(f"LeNet takes square pictures of 14 pixels or more, not {height}x{width}: "
                              "resize them with ddlite.load(..., size=28).")
@@ -59,7 +70,7 @@ class SmallLeNet(nn.Module):
 
     def __init__(self, shape=(1, 24, 24), classes=10):
         super().__init__()
-        channels, height, width = shape
+        channels, height, width = sizes(shape, classes)
         if height != width or height % 4:
             raise ValueError(f"SmallLeNet takes square pictures of a multiple of 4 pixels, not {height}x{width}: "
                              "resize them with ddlite.load(..., size=24).")
@@ -87,7 +98,7 @@ class MLP(nn.Module):
 
     def __init__(self, shape=(1, 28, 28), classes=10):
         super().__init__()
-        self.linear1 = nn.Linear(math.prod(shape), 128)
+        self.linear1 = nn.Linear(math.prod(sizes(shape, classes)), 128)
         self.linear2 = nn.Linear(128, 128)
         self.linear3 = nn.Linear(128, classes)
 
@@ -109,7 +120,11 @@ class ConvNet3(nn.Module):
 
     def __init__(self, shape=(1, 28, 28), classes=10, width=128):
         super().__init__()
-        channels, height, width_of_picture = shape
+        channels, height, width_of_picture = sizes(shape, classes)
+        if min(height, width_of_picture) < 8:
+            raise ValueError(f"ConvNet3 takes pictures of 8 pixels or more, not {height}x{width_of_picture}: resize them with "
+                             "ddlite.load(..., size=8).")
+        arguments.whole("width", width, 1)
         self.blocks = nn.Sequential(*(layer for k in range(3) for layer in (
             nn.Conv2d(width if k else channels, width, 3, padding=1), nn.GroupNorm(width, width), nn.ReLU(), nn.AvgPool2d(2))))
         self.linear = nn.Linear(width * (height // 8) * (width_of_picture // 8), classes)
@@ -152,7 +167,7 @@ class AlexCifarNet(nn.Module):
 
     def __init__(self, shape=(3, 32, 32), classes=10):
         super().__init__()
-        channels, height, width = shape
+        channels, height, width = sizes(shape, classes)
         if (height, width) != (32, 32):
             raise ValueError(f"AlexCifarNet takes pictures of 32x32 pixels, not {height}x{width}: "
                              "resize them with ddlite.load(..., size=32).")
@@ -177,13 +192,14 @@ INITS = {
     "kaiming-normal": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
     "orthogonal": nn.init.orthogonal_,
 }
+NORMS = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._NormBase)
 
 
 def initialise(network, seed, init="xavier-normal"):
-    """Draw all weights of a network afresh.
+    """Draw all weights of a network afresh, but for those that are frozen (`requires_grad=False`).
 
     Args:
-        network: any `nn.Module` of convolutions, linear layers and group or layer norms; changed in place.
+        network: any `nn.Module` of convolutions, linear layers and norms; changed in place.
         seed: an int of 32 bits; the same seed gives the same weights on every device.
         init: "xavier-normal" (the paper's, with gain 1), "xavier-uniform", "kaiming-normal" (for ReLUs) or "orthogonal";
             biases are 0.
@@ -191,41 +207,23 @@ def initialise(network, seed, init="xavier-normal"):
     Returns the same network. Raises ValueError for a seed or initialisation that does not exist, or if a layer has weights
     that it does not cover.
     """
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"Seed {seed}: it must lie in 0..{2**32 - 1}; PyTorch's CPU generator heeds no more than 32 bits.")
+    seed = arguments.seed(seed)
     if init not in INITS:
         raise ValueError(f"There is no initialisation {init!r}. Known: {', '.join(INITS)}.")
     generator = torch.Generator().manual_seed(seed)
     for name, module in network.named_modules():
-        own = dict(module.named_parameters(recurse=False))
-        if isinstance(module, (nn.GroupNorm, nn.LayerNorm)):
-            module.reset_parameters()
-        elif own and getattr(module, "weight", None) is not None and module.weight.dim() >= 2:
-            fresh = INITS[init](torch.empty(module.weight.shape), generator=generator)
+        own = {key: weight for key, weight in module.named_parameters(recurse=False) if weight.requires_grad}
+        if isinstance(module, NORMS):
+            with torch.no_grad():  # running statistics stay
+                for key, weight in own.items():
+                    weight.fill_(key == "weight")
+        elif own and set(own) <= {"weight", "bias"} and module.weight.dim() >= 2:
             with torch.no_grad():
-                module.weight.copy_(fresh)
-                if own.get("bias") is not None:
+                if "weight" in own:
+                    module.weight.copy_(INITS[init](torch.empty(module.weight.shape), generator=generator))
+                if "bias" in own:
                     module.bias.zero_()
         elif own:
             raise ValueError(f"The initialisation {init} has no rule for layer {name!r} ({type(module).__name__}): initialise "
                              "this network yourself and pass it as it is; for random starts, use init='pytorch'.")
-    return network
-
-
-def check(network):
-    """Refuse a network that gradient descent cannot be unrolled through.
-
-    Raises ValueError for BatchNorm and all that keeps running statistics (they are changed behind the gradient's back),
-    for active dropout (its noise changes between two calls), and for a network without weights.
-    Returns the network.
-    """
-    for name, module in network.named_modules():
-        if getattr(module, "track_running_stats", False):
-            raise ValueError(f"Layer {name!r} is a {type(module).__name__}: its running statistics are no part of "
-                             "the gradient. Use nn.GroupNorm, or no norm.")
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0:
-            raise ValueError(f"Layer {name!r} drops out at random, so two calls differ. "
-                             "Call network.eval() first, or leave the dropout out.")
-    if not any(True for _ in network.parameters()):
-        raise ValueError("This network has no weights to train.")
     return network

@@ -1,16 +1,19 @@
 """Networks that already know something: pools of pre-trained networks, as a place where training starts."""
 
-import copy
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from ddlite import unroll
-from ddlite.machinery import adam, ranks
+from ddlite.machinery import adam, arguments, ranks
 from ddlite.machinery.files import fingerprint, load_tensors, save_tensors
 from ddlite.starts import RandomStart, network_seed
+from ddlite.unrollable import copied, gradients_on, takes
 
 
 class PoolStart:
@@ -30,33 +33,40 @@ class PoolStart:
             taken for one of these.
         epochs, learning_rate, halve_every, batch_size: of the pre-training, see `pretrain`.
 
-    Raises ValueError as `RandomStart` does, and for a file in the folder that is damaged or belongs to another pool.
+    Raises ValueError as `RandomStart` does, for settings that are none, for a file in the folder that is damaged or belongs to
+    another pool, and, when a network is asked for, if its pre-training diverged.
     """
 
+    buffers = None  # as for `RandomStart`
+
     def __init__(self, make, source, size=200, init="xavier-normal", seed=0, folder=None, **schedule):
-        if size < 1:
-            raise ValueError("size must be 1 or more.")
-        self.fresh, self.source, self.size = RandomStart(make, source, init, seed), source, size
-        self.schedule = {**pretrain.__kwdefaults__, **schedule}
-        unknown = set(schedule) - set(pretrain.__kwdefaults__)
+        unknown = set(schedule) - set(SCHEDULE)
         if unknown:
-            raise ValueError(f"There is no setting {', '.join(sorted(unknown))}. Known: {', '.join(pretrain.__kwdefaults__)}.")
+            raise ValueError(f"There is no setting {', '.join(sorted(unknown))}. Known: {', '.join(SCHEDULE)}.")
+        self.schedule = _schedule(**{**SCHEDULE, **schedule})
+        self.fresh, self.source, self.size = RandomStart(make, source, init, seed), source, arguments.whole("size", size, 1)
         self._kept = {}
         [first] = self.fresh.networks("training")  # networks of one class may differ in layers, and in how they are drawn
         # "law" was the first edition's word for init: pools that lie on a disk are still known by it.
         described = {"law" if key == "init" else key: value for key, value in self.describe().items()}
         self._identity = {**described, "mean": list(source.mean), "std": list(source.std), "shape": list(source.shape),
-                          "layers": repr(first), "drawn": fingerprint(*unroll.weights_of(first))}
+                          "layers": repr(first), "drawn": fingerprint(*first.parameters())}
+        if drawn := [tensor for name, tensor in first.state_dict().items() if name not in dict(first.named_parameters())]:
+            self._identity["buffers"] = fingerprint(*drawn)
         del self._identity["size"]  # a larger pool has the same first networks
         mark = fingerprint(torch.tensor(list(repr(self._identity).encode())))
-        name = f"{source.name}-{self._identity['network']}-{mark}"
-        self.folder = None if folder is None else Path(folder) / name
+        name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", f"{source.name}-{self._identity['network']}")  # no way out of the folder
+        self.folder = None if folder is None else Path(folder) / f"{name}-{mark}"
+
+    def __repr__(self):
+        return f"PoolStart({self.size} of {self.fresh!r}, pre-trained on {self.source.name!r})"
 
     def networks(self, role="held-out", number=1, first=0):
         """Networks number `first`, `first` + 1, ... of a role, a sequence; numbers of the training role go round the pool.
 
         Raises ValueError for an unknown role or too large a number.
         """
+        number, first = arguments.whole("number", number), arguments.whole("first", first)
         indices = [k % self.size if role == "training" else k for k in range(first, first + number)]
         for index in indices:
             network_seed(role, self.fresh.seed, index)  # raises
@@ -83,22 +93,25 @@ class PoolStart:
     def network(self, role, index):
         """One network: from memory, from its file, or pre-trained now."""
         [network] = self.fresh.networks(role, first=index)
-        names, kept = [name for name, _ in network.named_parameters()], self._kept.get((role, index))
+        kept, about = self._kept.get((role, index)), {**self._identity, "role": role, "index": index}
         path = self.folder and self.folder / f"{role}-{index:06}.safetensors"
         if path and path.exists():
-            tensors, about = load_tensors(path)
-            if about != {**self._identity, "role": role, "index": index}:
+            kept, found = load_tensors(path)
+            if found != about:
                 raise ValueError(f"{path} belongs to another pool: remove it, and it will be trained again.")
-            kept = [tensors[name] for name in names]
         if kept is None:
-            network = network.to(self.source.train.images.device)
             seed = network_seed(role, self.fresh.seed, index)
-            kept = [weight.cpu() for weight in unroll.weights_of(pretrain(network, self.source, seed, **self.schedule))]
+            trained = pretrain(network.to(self.source.train.images.device), self.source, seed, **self.schedule)
+            kept = {name: tensor.detach().cpu() for name, tensor in _numbers(trained).items()}
             if path:
-                save_tensors(path, dict(zip(names, kept)), {**self._identity, "role": role, "index": index})
+                save_tensors(path, kept, about)
             else:
                 self._kept[role, index] = kept
-        return unroll.with_weights(network, kept)
+        with gradients_on(), torch.no_grad():
+            for name, tensor in _numbers(network).items():
+                if name in kept:  # the first edition's files hold no buffers, which `make` draws
+                    tensor.copy_(kept[name])
+        return network
 
     def describe(self):
         """What a distilled set has to know of its start, as a JSON-able dict (see `DistilledSet.start`)."""
@@ -122,25 +135,52 @@ def pretrain(network, data, seed=0, *, epochs=40, learning_rate=2e-4, halve_ever
     """Train a network on real images as the paper trains its pools: Adam (betas 0.5 and 0.999), the rate halved now and then.
 
     Args:
-        network: any `nn.Module`, left as it was.
+        network: any `nn.Module`, left as it was; frozen weights (`requires_grad=False`) stay as they are in the copy, too.
         data: a `Data`; all of `data.train` is gone through in each epoch.
         seed: of the order of the images.
         epochs, learning_rate, halve_every: by default the paper's for MNIST; every `halve_every` epochs the rate is halved.
         batch_size: images in each step.
 
-    Returns a trained copy.
+    Returns a trained copy. Raises ValueError for settings that are none, for a network that does not take the images, and if
+    the training diverged.
     """
-    trained, split = copy.deepcopy(network), data.train
-    weights, loss = unroll.weights_of(trained), unroll.loss_of(trained)
-    first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
-    generator, number = torch.Generator().manual_seed(seed), 0
-    for epoch in range(epochs):
-        rate = learning_rate / 2 ** (epoch // halve_every)
-        for which in torch.randperm(len(split), generator=generator).to(split.images.device).split(batch_size):
-            images = split.images[which].to(memory_format=torch.channels_last)
-            gradients = torch.autograd.grad(loss(weights, images, split.labels[which]), weights)
-            number += 1
-            with torch.no_grad():
-                for weight, gradient, *moments in zip(weights, gradients, first, second):
-                    weight.sub_(adam.update(gradient, *moments, number, rate))
-    return unroll.with_weights(trained, weights)
+    _schedule(epochs, learning_rate, halve_every, batch_size)
+    with gradients_on():
+        trained, split = copied(network), data.train
+        takes(trained, split.images, len(data.classes))
+        weights, outputs = unroll.weights_of(trained), unroll.outputs_of(trained)
+        first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+        generator, number, began = torch.Generator().manual_seed(arguments.seed(seed)), 0, None
+        for epoch in range(epochs):
+            rate, losses = learning_rate / 2 ** (epoch // halve_every), []
+            for which in torch.randperm(len(split), generator=generator).to(split.images.device).split(batch_size):
+                images = split.images[which].to(memory_format=torch.channels_last)
+                loss = F.cross_entropy(outputs(weights, images), split.labels[which])
+                gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+                losses.append(loss.detach())
+                number += 1
+                with torch.no_grad():
+                    for weight, gradient, *moments in zip(weights, gradients, first, second):
+                        weight.sub_(adam.update(gradient, *moments, number, rate))
+            began = losses[0] if began is None else began
+        ended, guessing = torch.stack(losses).mean().item(), math.log(len(data.classes))
+        if not (ended < 2 * max(began.item(), guessing) and all(weight.isfinite().all() for weight in weights)):
+            raise ValueError(f"The pre-training of this {type(network).__name__} on {data.name!r} diverged: its loss was "
+                             f"{began.item():.3g} at first and is {ended:.3g} now. Lower learning_rate, {learning_rate:g}.")
+        return unroll.put_weights(trained, weights)
+
+
+SCHEDULE = pretrain.__kwdefaults__
+
+
+def _schedule(epochs, learning_rate, halve_every, batch_size):
+    """The settings of a pre-training, by name. Raises ValueError for one that is none."""
+    arguments.number("learning_rate", learning_rate, above=0)
+    return {"epochs": arguments.whole("epochs", epochs, 1), "learning_rate": learning_rate,
+            "halve_every": arguments.whole("halve_every", halve_every, 1),
+            "batch_size": arguments.whole("batch_size", batch_size, 1)}
+
+
+def _numbers(network):
+    """All weights and buffers of a network, by name."""
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}

@@ -24,6 +24,7 @@ def write(dset, path, initial=None):
                       "initial=start.network.parameters(), unless you keep them elsewhere.", stacklevel=3)
     for name, weight in zip(dset.start["shapes"] if initial else (), initial or (), strict=True):
         tensors[f"initial.{name}"] = weight
+    tensors.update({f"buffer.{name}": buffer for name, buffer in (dset.buffers or {}).items()})
     order = f"step t uses batch t mod {dset.batches} and step_sizes[t]"
     save_tensors(path, tensors, {"format": FORMATS[-1], "order": order, "data": dset.data, "classes": dset.classes,
                                  "mean": dset.mean, "std": dset.std, "goal": dset.goal, "start": dset.start,
@@ -45,8 +46,11 @@ def read(path):
                       stacklevel=3)
     initial = [tensors[f"initial.{name}"] for name in start["shapes"] if f"initial.{name}" in tensors] if start else []
     storage, recipe = described(about.get("storage", PIXELS.describe())), about.get("recipe")
-    stored = {name: tensor for name, tensor in tensors.items() if name not in NAMES and not name.startswith("initial.")}
+    buffers = {name.removeprefix("buffer."): tensor for name, tensor in tensors.items() if name.startswith("buffer.")}
+    stored = {name: tensor for name, tensor in tensors.items()
+              if name not in NAMES and not name.startswith(("initial.", "buffer."))}
     images = stored if storage is PIXELS else {"images": None, "stored": stored}
     return {**images, **{name: tensors.get(name) for name in NAMES}, "data": about["data"], "goal": goal, "start": start,
             **{name: tuple(about[name]) for name in ("classes", "mean", "std")}, "initial": tuple(initial) or None,
+            "buffers": buffers or None,
             "recipe": recipe and Recipe(**recipe), "tied": about.get("tied", False), "storage": storage}

@@ -1,12 +1,13 @@
 """Protocol B of the field: train any network from scratch on some images, by a usual schedule, and forget the step sizes."""
 
-import copy
 from dataclasses import asdict, dataclass
 
 import torch
 from torch.nn import functional as F
 
 from ddlite import unroll
+from ddlite.machinery import arguments
+from ddlite.unrollable import copied, gradients_on, takes
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def squares(logits, labels):
 LOSSES = {"cross-entropy": F.cross_entropy, "squares": squares}
 
 
+@gradients_on()
 def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, momentum=0.9, decay=5e-4, batch_size=256,
                        seed=0, loss="cross-entropy"):
     """Train a network on images as on any data: minibatch SGD with momentum; the rate falls to a tenth at half time.
@@ -64,15 +66,16 @@ def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, 
     Args:
         images: (N, C, H, W), normalised.
         labels: (N,) class numbers or (N, classes) distributions. `dset.examples()` gives both for a distilled set.
-        network: any `nn.Module`, left as it was; it may have BatchNorm or dropout, because nothing is unrolled. All its
-            parameters are trained.
+        network: any `nn.Module`, left as it was; it may have BatchNorm or dropout, because nothing is unrolled. Frozen
+            weights (`requires_grad=False`) stay as they are.
         epochs, learning_rate, momentum, decay, batch_size: the field's customary values.
         seed: of the order of the images.
         loss: "cross-entropy" or "squares", see `Recipe`.
 
     Returns a trained copy, in evaluation mode. This is protocol B: never put its numbers beside those of
     `DistilledSet.train` (protocol A, where step sizes and order belong to the set) without saying so.
-    Raises ValueError for labels that do not fit or are no distributions.
+    Raises ValueError for labels that do not fit or are no distributions, for settings that are none, and for a network that
+    does not take the images or has fewer classes than the labels.
     """
     soft = labels.is_floating_point()
     if len(labels) != len(images) or labels.dim() != 1 + soft or len(images) == 0:
@@ -81,11 +84,17 @@ def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, 
     if soft and (labels.min() < 0 or (labels.sum(-1) - 1).abs().max() > 1e-4):
         raise ValueError("The labels are no distributions: each row must be 0 or more and sum to 1.")
     Recipe(epochs, learning_rate, momentum, decay, batch_size, loss)  # raises
-    trained = copy.deepcopy(network).train()
-    weights = unroll.weights_of(trained)
-    device, outputs, loss_of_outputs = weights[0].device, unroll.outputs_of(trained), LOSSES[loss]
+    generator = torch.Generator().manual_seed(arguments.seed(seed))
+    trained = copied(network).train()
+    weights, outputs, loss_of_outputs = unroll.weights_of(trained), unroll.outputs_of(trained), LOSSES[loss]
+    if not weights:
+        raise ValueError(f"This {type(network).__name__} has no weights to train.")
+    device = weights[0].device
     images, labels = images.to(device, memory_format=torch.channels_last), labels.to(device)
-    generator = torch.Generator().manual_seed(seed)
+    logits = takes(trained, images, labels.shape[1] if soft else None)
+    if not soft and not 0 <= labels.min() <= labels.max() < logits:
+        raise ValueError(f"The labels lie in {labels.min()}..{labels.max()}, and this {type(network).__name__} gives {logits} "
+                         "logits: build it for as many classes as there are.")
 
     def decayed(weights, images, labels):  # the gradient of decay / 2 * w**2 is decay * w
         return loss_of_outputs(outputs(weights, images), labels) + decay / 2 * sum((weight**2).sum() for weight in weights)
@@ -98,4 +107,4 @@ def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, 
                 number += 1
 
     weights = unroll.train(decayed, weights, minibatches(), momentum, create_graph=False)
-    return unroll.with_weights(trained, weights).eval()
+    return unroll.put_weights(trained, weights).eval()

@@ -8,20 +8,36 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from ddlite.unrollable import check, copied, gradients_on
 
+
+@gradients_on()
 def weights_of(network):
     """A network's weights as a list of tensors that a training can start from (copies, in `parameters()` order).
 
-    All of them: a parameter that is frozen (`requires_grad=False`) is trained like the others.
+    Only those that are to be trained: a frozen parameter (`requires_grad=False`) stays in the network as it is.
     """
-    return [weight.detach().clone().requires_grad_() for weight in network.parameters()]
+    return [weight.detach().clone().requires_grad_() for weight in network.parameters() if weight.requires_grad]
 
 
 def with_weights(network, weights):
-    """Put weights, ordered as `weights_of` gives them, into the network; returns the network."""
+    """A copy of the network with other weights, a list as `weights_of` gives them.
+
+    Raises ValueError for weights of other shapes, or another number of them.
+    """
+    return put_weights(copied(network), weights)
+
+
+@gradients_on()
+def put_weights(network, weights):
+    """The same in place: the network itself gets the weights, and is returned."""
+    own, weights = [weight for weight in network.parameters() if weight.requires_grad], list(weights)
+    if [weight.shape for weight in own] != [weight.shape for weight in weights]:
+        raise ValueError(f"These {len(weights)} weights are not the {len(own)} that this {type(network).__name__} has to "
+                         "train: pass a list as weights_of(network) gives it.")
     with torch.no_grad():
-        for own, new in zip(network.parameters(), weights, strict=True):
-            own.copy_(new)
+        for weight, new in zip(own, weights):
+            weight.copy_(new)
     return network
 
 
@@ -30,7 +46,7 @@ def outputs_of(network):
 
     Returns `outputs(weights, images)`: weights as from `weights_of`, images (N, C, H, W), logits (N, classes).
     """
-    names = [name for name, _ in network.named_parameters()]
+    names = [name for name, weight in network.named_parameters() if weight.requires_grad]
 
     def outputs(weights, images):
         return functional_call(network, dict(zip(names, weights, strict=True)), (images,))
@@ -42,8 +58,9 @@ def loss_of(network):
     """The mean cross-entropy of a batch as a function of the network's weights.
 
     Returns `loss(weights, images, labels)`, a scalar. Labels: (N,) class numbers, or (N, classes) distributions.
+    Raises ValueError for a network with layers that cannot be unrolled through (see `unrollable.check`).
     """
-    outputs = outputs_of(network)
+    outputs = outputs_of(check(network))
 
     def loss(weights, images, labels):
         return F.cross_entropy(outputs(weights, images), labels)
@@ -51,6 +68,7 @@ def loss_of(network):
     return loss
 
 
+@gradients_on()
 def train(loss, weights, gradient_steps, momentum=None, create_graph=True):
     """Gradient descent on a distilled set: one batch and one step size per step (eq. 2 of the paper).
 
@@ -75,7 +93,8 @@ def train(loss, weights, gradient_steps, momentum=None, create_graph=True):
     """
     directions = None
     for images, labels, step_size in gradient_steps:
-        gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=create_graph)
+        gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=create_graph,
+                                        materialize_grads=True)
         if momentum is None or directions is None:
             directions = gradients
         else:
@@ -86,6 +105,7 @@ def train(loss, weights, gradient_steps, momentum=None, create_graph=True):
     return weights
 
 
+@gradients_on()
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum=None):
     """The gradient of the goal's loss after training, with respect to all that the training was done with.
 

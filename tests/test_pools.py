@@ -89,7 +89,7 @@ def test_a_pool_with_other_settings_is_never_reused(digits, tmp_path, change):
 
 
 def test_bad_pools(digits):
-    with pytest.raises(ValueError, match="size must be 1"):
+    with pytest.raises(ValueError, match="size=0: a whole number, 1 or more"):
         dd.PoolStart(dd.MLP, digits, size=0)
     with pytest.raises(ValueError, match="no setting epoch. Known: epochs, learning_rate"):
         dd.PoolStart(dd.MLP, digits, epoch=3)
@@ -104,7 +104,7 @@ def test_a_pool_must_fit_the_goal(digits):
                            digits.test.labels % 5, name="fewer")
     named = replace(digits, classes=tuple("abcdefghij"))
     for source, words in ((coloured, r"MLP does not take images \(1, 24, 24\).*of the same shape"),
-                          (fewer, r"MLP gives \(1, 5\) for one image"), (named, "classes a, b, c.*the same classes")):
+                          (fewer, "MLP gives 5 logits for an image"), (named, "classes a, b, c.*the same classes")):
         with pytest.raises(ValueError, match=words):
             dd.distill(noise, dd.PoolStart(dd.MLP, source, **{**SHORT, "epochs": 1}), dd.Fit(digits), 1)
 

@@ -8,7 +8,10 @@ each step.
 
 import torch
 
+from ddlite import unrollable
 
+
+@unrollable.gradients_on()
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum=None, derivatives=None, keep=False):
     """What `unroll.meta_gradient` returns, from the same arguments; memory grows by the weights alone with each step.
 
@@ -74,10 +77,10 @@ def by_autograd(loss):
         weights, images = [w.detach().requires_grad_() for w in weights], images.detach().requires_grad_()
         if labels.is_floating_point():
             labels = labels.detach().requires_grad_()
-        gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=twice)
+        gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=twice, materialize_grads=True)
 
         def back(direction):
-            # In some weights the loss is linear, so that their gradient depends on nothing.
+            # In some weights the loss is linear, or does not depend on them at all: their gradient depends on nothing.
             curved, along = zip(*[(g, u) for g, u in zip(gradients, direction) if g.requires_grad])
             inputs = [*weights, images, *([labels] if labels.is_floating_point() else [])]
             found = torch.autograd.grad(curved, inputs, along, materialize_grads=True)

@@ -312,6 +312,8 @@ def of(network):
         if "forward" in vars(module) or any(vars(module)[hooks] for hooks in HOOKS):
             raise ValueError(f"Layer {name!r} of {type(network).__name__} has hooks or a forward of its own, which are no part "
                              "of a chain.")
+    if frozen := [name for name, weight in network.named_parameters() if not weight.requires_grad]:
+        raise ValueError(f"{type(network).__name__} is no chain that is trained as a whole: {', '.join(frozen[:3])} is frozen.")
     places = {id(weight): place for place, weight in enumerate(network.parameters())}
     modules, layers, flat = dict(network.named_modules()), [], False
     try:
@@ -332,9 +334,22 @@ def of(network):
 
 
 def looks(network):
-    """All that `of` can depend on but the code: a list that is equal for two networks of one kind."""
-    return [(name, type(module), {key: value for key, value in vars(module).items() if not key.startswith("_")},
-             {key: len(vars(module)[key]) for key in HOOKS}) for name, module in network.named_modules()]
+    """All that `of` can depend on but the code: a tuple, hashable, that is equal for two networks of one kind."""
+    return (tuple((name, type(module), tuple((key, _plain(value)) for key, value in vars(module).items() if key[0] != "_"),
+                   *(len(vars(module)[key]) for key in HOOKS), "forward" in vars(module))
+                  for name, module in network.named_modules()),
+            tuple((weight.shape, weight.dtype, weight.requires_grad) for weight in network.parameters()))
+
+
+def _plain(value):
+    """A value of an attribute as something hashable; what is no plain value is equal only to itself."""
+    if isinstance(value, (int, float, str, type(None))):
+        return value
+    if isinstance(value, (tuple, list)):
+        return (type(value), *map(_plain, value))
+    if isinstance(value, dict):
+        return (dict, *((_plain(key), _plain(one)) for key, one in value.items()))
+    return (type(value), id(value)) if type(value).__hash__ is None or isinstance(value, torch.Tensor) else value
 
 
 def _fits(layer, flat):
