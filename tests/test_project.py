@@ -218,9 +218,11 @@ def imported(name):
     return found - {"", "course"}  # ddlite itself, and the few names that course/__init__ passes on
 
 
-def test_importing_ddlite_brings_no_pictures_and_no_gallery():
-    script = ("import sys, ddlite; print([name for name in sys.modules if name.split('.')[0] in ('matplotlib', 'ipywidgets') "
-              "or name.startswith('ddlite.gallery')])")
+def test_importing_ddlite_is_light():
+    """No pictures, no gallery, and nothing that takes seconds; nor do the digits want more than numpy."""
+    script = ("import sys, ddlite as dd; dd.load('digits')\n"
+              "print([name for name in sys.modules if name.split('.')[0] in ('matplotlib', 'ipywidgets', 'sklearn', 'scipy', "
+              "'torchvision', 'pandas', 'IPython') or name.startswith('ddlite.gallery')])")
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "[]"
 
