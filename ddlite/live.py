@@ -13,9 +13,12 @@ import time
 import ipywidgets as widgets
 from IPython.display import display
 
-from ddlite import show
+from ddlite import show, svg
 from ddlite.distill import Diverged
 from ddlite.evaluate import evaluate
+from ddlite.machinery.arguments import number
+
+WHOLE = {"description_width": "initial"}  # a widget's name is not cut off
 
 
 class _Still(widgets.VBox):
@@ -50,7 +53,9 @@ class Panel(_Still):
     """
 
     def __init__(self, states, title="Learning", every=0.5):
-        self.title, self.every = title, every
+        if not hasattr(states, "__next__"):
+            raise ValueError(f"A {type(states).__name__} was given: the generator that ddlite.distill(...) returns is needed.")
+        self.title, self.every = title, number("every", every, least=0)
         self.state, self.losses, self.scores = None, [], []
         self.drawing_seconds = self._last_drawing = 0.0  # what the panel costs
         self._states, self._mode, self._running, self._drawn = states, "ready", False, 0.0
@@ -136,18 +141,18 @@ class Panel(_Still):
         low, high = show.grey_range(distilled)
         show.tiles(distilled, (low, high), zoom=1).save(file, "png")
         picture = base64.b64encode(file.getvalue()).decode()
-        names = "".join(f"<span>{html.escape(distilled.classes[k])}</span>" for k in show.table(distilled)[1])
+        names = svg.names([distilled.classes[k] for k in show.table(distilled)[1]], len(show.lines_of(distilled)[1][0]))
         score = f"{self.scores[-1][1]:.1f} % now, " if self.scores else ""
         return (
             f"<p role='status'>{self._mode}: outer step {self.state.outer_step} of {self.state.outer_steps}; loss "
             f"{self.state.loss:.3f}; validation score {score}best {self.state.best_score:.1f} %</p>"
-            f"<div style='display:flex;justify-content:space-around;max-width:900px'>{names}</div>"
-            f"<img style='width:100%;max-width:900px;image-rendering:pixelated' "
+            f"{names}<img style='width:100%;max-width:900px;image-rendering:pixelated' "
             f"alt='The images as they are at outer step {self.state.outer_step}' src='data:image/png;base64,{picture}'>"
-            f"<div>black = grey level {low:.2f}, white = {high:.2f} (0 and 1 in the data)</div>"
+            f"<div>{show.in_words(low, high)} (0 and 1 in the data). Loss: {html.escape(self.state.loss_is)}. "
+            f"Validation score: {html.escape(self.state.score_is)}.</div>"
             f"<div style='display:flex;gap:2em;flex-wrap:wrap'>"
-            f"{_curve('loss', self.losses, 0, None)}{_curve('validation score, %', self.scores, 0, 100)}"
-            f"{_bars('step sizes', distilled.step_sizes.tolist())}</div>")
+            f"{svg.curve('loss', self.losses, 0, None)}{svg.curve('validation score, %', self.scores, 0, 100)}"
+            f"{'' if distilled.step_sizes is None else svg.bars('step sizes', distilled.step_sizes.tolist())}</div>")
 
 
 class Playground(_Still):
@@ -160,12 +165,14 @@ class Playground(_Still):
     """
 
     def __init__(self, dset, measure, uses=None):
+        if dset.step_sizes is None:
+            raise ValueError("This set has no step sizes to play with: it is applied by its recipe, dset.recipe.")
         self._dset, self._measure = dset, measure
         self._uses = {"as learned": lambda dset: dset, **(uses or {})}
-        self._sliders = [widgets.FloatSlider(value=size, min=0, max=max(3.0, 2 * size), step=0.01, description=f"step {t}",
-                                             continuous_update=False, readout_format=".2f")
-                         for t, size in enumerate(dset.step_sizes.tolist(), start=1)]
-        self._use = widgets.Dropdown(options=list(self._uses), description="used")
+        sizes = dset.step_sizes.tolist()
+        self._sliders = [widgets.FloatSlider(value=size, min=0, description=f"step {t}", style=WHOLE, continuous_update=False,
+                                             **_range(size, max(sizes))) for t, size in enumerate(sizes, start=1)]
+        self._use = widgets.Dropdown(options=list(self._uses), description="used", style=WHOLE)
         self._reset = widgets.Button(description="As learned", icon="undo", tooltip="Put all step sizes back")
         self._result = widgets.HTML()
         self._reset.on_click(self._put_back)
@@ -182,7 +189,7 @@ class Playground(_Still):
         return show.step_sizes(self._dset, f"Step sizes as learned: {self._learned:.1f} % accuracy")
 
     def _update(self, _=None):
-        accuracy = self._measure(self.chosen())
+        accuracy = number("what measure(dset) returns", self._measure(self.chosen()))
         if not hasattr(self, "_learned"):
             self._learned = accuracy
         self._result.value = (f"<p role='status'><b style='font-size:150%'>{accuracy:.1f} %</b> accuracy "
@@ -206,8 +213,8 @@ class HeldOut(_Still):
 
     def __init__(self, dset, start, inits, goal):
         self._dset, self._start_of, self._goal, self._known = dset, start, goal, {}
-        self._init = widgets.Dropdown(options=list(inits), description="initialisation", style={"description_width": "initial"})
-        self._number = widgets.IntSlider(value=10, min=2, max=50, description="networks", continuous_update=False)
+        self._init = widgets.Dropdown(options=list(inits), description="initialisation", style=WHOLE)
+        self._number = widgets.IntSlider(value=10, min=2, max=50, description="networks", style=WHOLE, continuous_update=False)
         self._result = widgets.HTML()
         for control in (self._init, self._number):
             control.observe(self._update, names="value")
@@ -216,12 +223,14 @@ class HeldOut(_Still):
 
     def scores(self):
         """The scores of as many held-out networks as chosen, of the initialisation chosen; each network is trained but once."""
-        init, number = self._init.value, self._number.value
+        init, wanted = self._init.value, self._number.value
         known = self._known.setdefault(init, [])
-        if number > len(known):
-            fresh = self._start_of(init).networks("held-out", number - len(known), first=len(known))
+        if wanted > len(known):
+            fresh = self._start_of(init).networks("held-out", wanted - len(known), first=len(known))
+            if len(fresh) < wanted - len(known):
+                raise ValueError(f"start({init!r}) has {len(fresh)} network(s), more are needed: take a RandomStart.")
             known += evaluate(self._dset, fresh, self._goal, self._goal.data.test, [self._dset.passes]).final
-        return known[:number]
+        return known[:wanted]
 
     def picture(self):
         return show.histogram({self._init.value: self.scores()}, words="Held-out networks")
@@ -230,7 +239,7 @@ class HeldOut(_Still):
         scores = self.scores()
         self._result.value = (f"<p role='status'><b style='font-size:150%'>{statistics.mean(scores):.1f} ± "
                               f"{statistics.stdev(scores):.1f} %</b> on {len(scores)} held-out networks, {min(scores):.1f} to "
-                              f"{max(scores):.1f}</p>{_dots('test accuracy, %', scores)}")
+                              f"{max(scores):.1f}</p>{svg.dots('test accuracy, %', scores)}")
 
 
 class Choices(_Still):
@@ -244,7 +253,10 @@ class Choices(_Still):
 
     def __init__(self, measure, choices, title="First choices"):
         self._measure, self._title, self._result, self._known = measure, title, widgets.HTML(), {}
-        self._lists = {name: widgets.Dropdown(options=options, description=name) for name, options in choices.items()}
+        if not choices or not all(len(options) for options in choices.values()):
+            raise ValueError("Something to choose from is needed in each list: choices={'name': [...]}.")
+        self._lists = {name: widgets.Dropdown(options=options, description=name, style=WHOLE)
+                       for name, options in choices.items()}
         for one in self._lists.values():
             one.observe(self._update, names="value")
         super().__init__([*self._lists.values(), self._result])
@@ -266,6 +278,14 @@ class Choices(_Still):
         self._result.value = f"<div role='status'>{rows}</div>"
 
 
+def _range(size, largest):
+    """The range of a step size's slider: small steps and a near end for small step sizes, so that one key is no leap."""
+    scale = size or largest or 0.2
+    if scale >= 0.2:
+        return {"max": max(3.0, 2 * size), "step": 0.01, "readout_format": ".2f"}
+    return {"max": float(f"{10 * scale:.1g}"), "step": float(f"{scale / 20:.1g}"), "readout_format": ".2g"}
+
+
 @contextlib.contextmanager
 def _interrupts():
     """Collect interrupts (Ctrl-C, the notebook's square button) instead of letting them break a step in the middle."""
@@ -278,36 +298,3 @@ def _interrupts():
         yield lambda: bool(seen)
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _curve(title, points, low, high, width=260, height=90):
-    if len(points) < 2:
-        return ""
-    points = points[:: max(1, len(points) // 200)] + points[-1:]
-    high = max(y for _, y in points) if high is None else high
-    scale = height / max(high - low, 1e-9)
-    path = " ".join(f"{width * x / points[-1][0]:.1f},{height - (min(y, high) - low) * scale:.1f}" for x, y in points)
-    return (f"<svg role='img' aria-label='{title}: now {points[-1][1]:.3g}' width='{width}' height='{height + 20}'>"
-            f"<text x='0' y='12' font-size='12' fill='currentColor'>{title} (0 to {high:.3g})</text>"
-            f"<g transform='translate(0,18)'><path d='M0 0V{height}H{width}' fill='none' stroke='currentColor' "
-            f"stroke-width='0.5'/><polyline points='{path}' fill='none' stroke='{show.BLUE}' stroke-width='1.5'/></g></svg>")
-
-
-def _dots(title, values, width=500):
-    places = "".join(f"<circle cx='{width * value / 100:.1f}' cy='{12 + 7 * (k % 4)}' r='3' fill='{show.BLUE}' "
-                     f"fill-opacity='0.6'/>" for k, value in enumerate(values))
-    ticks = "".join(f"<text x='{width * tick / 100}' y='56' font-size='11' text-anchor='middle' fill='currentColor'>"
-                    f"{tick}</text>" for tick in range(0, 101, 20))
-    return (f"<svg role='img' aria-label='{title}: one dot for each network' width='{width + 30}' height='62' "
-            f"viewBox='-15 0 {width + 30} 62'><path d='M0 42H{width}' stroke='currentColor' stroke-width='0.5'/>{places}{ticks}"
-            "</svg>")
-
-
-def _bars(title, values, width=260, height=90):
-    each, highest = width / len(values), max(values)
-    bars = "".join(f"<rect x='{k * each:.1f}' width='{each * 0.8:.1f}' y='{height * (1 - v / highest):.1f}' "
-                   f"height='{height * v / highest:.1f}' fill='{show.BLUE}'/>" for k, v in enumerate(values))
-    numbers = ", ".join(f"{value:.2g}" for value in values[:10])
-    return (f"<svg role='img' aria-label='{title}: {numbers}' width='{width}' height='{height + 20}'>"
-            f"<text x='0' y='12' font-size='12' fill='currentColor'>{title} (0 to {highest:.2g})</text>"
-            f"<g transform='translate(0,18)'>{bars}</g></svg>")

@@ -2,6 +2,9 @@
 
 import base64
 import io
+import itertools
+import math
+import textwrap
 
 import torch
 from matplotlib.figure import Figure
@@ -10,6 +13,8 @@ from PIL import Image
 from ddlite.data import grey_levels
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
+COLOURS = (BLUE, ORANGE, "#999999", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
+ACROSS, LINES = 20, 30  # images in a line, and lines in a picture, that can still be told apart
 
 
 class Picture:
@@ -37,7 +42,20 @@ def grey_range(dset):
     levels = grey_levels(dset.images, dset.mean, dset.std).flatten()
     levels = levels[:: max(1, len(levels) // 100_000)]  # enough of them
     low, high = torch.quantile(levels, torch.tensor([0.01, 0.99], device=levels.device)).tolist()
-    return round(low, 2) + 0.0, round(max(high, low + 0.01), 2) + 0.0  # + 0.0 turns -0.0 into 0.0
+    high = max(high, low + 0.01 * min(1, max(dset.std)))
+    digits = _digits(low, high)
+    return round(low, digits) + 0.0, round(high, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
+
+
+def in_words(low, high):
+    """What black and white stand for, as `grey_range` gives them, in words."""
+    digits = _digits(low, high)
+    return f"black = grey level {low:.{digits}f}, white = {high:.{digits}f}"
+
+
+def _digits(low, high):
+    """Decimals that tell two grey levels apart: two, or more where the pictures are dark or pale."""
+    return max(2, 1 - math.floor(math.log10(max(high - low, 1e-30)) + 1e-6))
 
 
 def table(dset):
@@ -54,47 +72,86 @@ def table(dset):
     return dset.images, labels
 
 
-def tiles(dset, limits=None, zoom=3, gap=2):
-    """All images of a set, laid out as in `table`, as a PIL image; black and white are `grey_range(dset)`."""
+def lines_of(dset):
+    """`table` as it is drawn: images (lines, across, C, H, W), and the class number of each image, a list for each line.
+
+    A row of more than 20 images is broken into lines; empty places are NaN and None. No more than 30 lines are drawn.
+    """
+    pictures, labels = table(dset)
+    columns = len(labels)
+    if columns > ACROSS:
+        across = ACROSS if max(len(name) for name in dset.classes) <= 4 else 12  # longer names need wider places
+        missing = -columns % across
+        empty = pictures.new_full((len(pictures), missing, *pictures.shape[2:]), math.nan)
+        pictures = torch.cat([pictures, empty], dim=1).unflatten(1, (-1, across)).flatten(0, 1)[:LINES]
+        labels = labels + [None] * missing
+        return pictures, [labels[k:k + across] for k in range(0, len(labels), across)] * dset.batches
+    return pictures[:LINES], [labels] * len(pictures)
+
+
+def tiles(dset, limits=None, zoom=3, gap=2, below=0):
+    """All images of a set, laid out as in `lines_of`, as a PIL image; black and white are `grey_range(dset)`.
+
+    `gap` pixels lie between two images, and `below` more, for a name, between two lines.
+    """
     low, high = grey_range(dset) if limits is None else limits
-    levels = grey_levels(table(dset)[0], dset.mean, dset.std).sub(low).div(high - low).clamp(0, 1)
-    pixels = (levels.permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)  # rows, columns, H, W, C
+    levels = grey_levels(lines_of(dset)[0], dset.mean, dset.std).sub(low).div(high - low).clamp(0, 1)
+    pixels = (levels.nan_to_num(1).permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)  # rows, columns, H, W, C
     rows, columns, height, width, channels = pixels.shape
-    canvas = torch.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, dtype=torch.uint8)
+    down, right = height + gap + below, width + gap
+    canvas = torch.full((rows * down - gap, columns * right - gap, channels), 255, dtype=torch.uint8)
     for row in range(rows):
         for column in range(columns):
-            y, x = row * (height + gap), column * (width + gap)
+            y, x = row * down, column * right
             canvas[y:y + height, x:x + width] = pixels[row, column].cpu()
     image = Image.fromarray(canvas.squeeze(2).numpy())
     return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
 
 
 def images(dset, title=""):
-    """A `Picture` of a distilled set, laid out as in `table`, the label above each column."""
+    """A `Picture` of a distilled set, laid out as in `lines_of`, with the label above each column, or below each image."""
     low, high = grey_range(dset)
-    pictures, labels = table(dset)
-    rows, columns, _, height, width = pictures.shape
-    figure = Figure(figsize=(10, 0.7 + rows * 10 / columns), layout="constrained")
+    rows, columns = table(dset)[0].shape[:2]
+    pictures, labels = lines_of(dset)
+    lines, across, _, height, width = pictures.shape
+    broken = columns > across
+    below = round(0.25 * width) + 1 if broken else 0
+    canvas = tiles(dset, (low, high), zoom=1, below=below)
+    upright = not broken and columns * max(len(dset.classes[k]) for k in labels[0]) > 120  # long names stand on end
+    tall = min(max(10 * canvas.height / canvas.width, 0.3), 60 if broken else 20)
+    figure = Figure(figsize=(10, tall + (2.7 if upright else 0.7)), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(tiles(dset, (low, high), zoom=1), cmap="gray", interpolation="nearest")
-    axis.set_xticks([k * (width + 2) + width / 2 for k in range(columns)], [dset.classes[label] for label in labels])
-    named = range(0, rows, rows // dset.batches) if dset.batches > 1 else ()
-    axis.set_yticks([k * (height + 2) + height / 2 for k in named], [f"batch {k + 1}" for k in range(len(named))])
+    axis.imshow(canvas, cmap="gray", interpolation="nearest", vmin=0, vmax=255)
+    axis.set_yticks([])
+    if broken:
+        axis.set_xticks([])
+        for line, column in itertools.product(range(lines), range(across)):
+            if labels[line][column] is not None:
+                axis.text(column * (width + 2) + width / 2, line * (height + 2 + below) + height,
+                          _short(dset.classes[labels[line][column]], 16), fontsize=6, ha="center", va="top")
+    else:
+        axis.set_xticks([k * (width + 2) + width / 2 for k in range(columns)], [_short(dset.classes[k]) for k in labels[0]],
+                        rotation=90 if upright else 0)
+    if dset.batches > 1:
+        each = (rows if not broken else rows * -(-columns // across)) // dset.batches
+        named = range(0, lines, each)
+        axis.set_yticks([k * (height + 2 + below) + height / 2 for k in named], [f"batch {k + 1}" for k in range(len(named))])
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
     axis.spines[:].set_visible(False)
-    words = f"black = grey level {low:.2f}, white = {high:.2f} (0 and 1 in the data)"
-    figure.supxlabel(f"{title}: {words}" if title else words, fontsize=9)
-    names = ", ".join(dset.classes[label] for label in labels)
-    return Picture(figure, f"{title or 'A distilled set'}: {rows} x {columns} images, labelled {names}; {words}.")
+    words = f"{in_words(low, high)} (0 and 1 in the data){_cut(dset)}"
+    figure.supxlabel(_plain(f"{title}: {words}" if title else words), fontsize=9)
+    return Picture(figure, f"{title or 'A distilled set'}: {rows} x {columns} images, labelled {_names(dset)}; {words}.")
 
 
 def step_sizes(dset, title="Step sizes"):
     """A `Picture` of a set's step sizes, one bar for each gradient step."""
-    figure = Figure(figsize=(max(4, 0.3 * len(dset.step_sizes) + 2), 2.2))
+    if dset.step_sizes is None:
+        raise ValueError("This set has no step sizes: it is applied by its recipe, dset.recipe.")
+    figure = Figure(figsize=(min(max(4, 0.3 * len(dset.step_sizes) + 2), 20), 2.2))
     axis = figure.subplots()
     _draw_step_sizes(axis, dset)
-    axis.set_title(title, fontsize=10)
-    return Picture(figure, f"{title}: {', '.join(f'{size:.2g}' for size in dset.step_sizes.tolist())}.")
+    axis.set_title(_plain(title), fontsize=10)
+    return Picture(figure, f"{title}: {_sizes(dset, 100)}.")
 
 
 def learning(state, losses, scores, title="Learning"):
@@ -104,41 +161,43 @@ def learning(state, losses, scores, title="Learning"):
         state: the last `State`.
         losses, scores: lists of (outer step, value).
     """
-    rows, columns = table(state.distilled)[0].shape[:2]
-    height = 3.5 + 10 * rows / columns
-    figure = Figure(figsize=(10, height), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(10 * rows / columns, 2.6))
+    canvas = tiles(state.distilled, zoom=1)
+    height = min(max(10 * canvas.height / canvas.width, 0.5), 20)
+    figure = Figure(figsize=(10, height + 3.5), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(height, 2.6))
     axis = top.subplots()
-    axis.imshow(tiles(state.distilled, zoom=1), cmap="gray", interpolation="nearest")
+    axis.imshow(canvas, cmap="gray", interpolation="nearest", vmin=0, vmax=255)
     axis.axis("off")
     left, middle, right = bottom.subplots(1, 3)
-    left.plot(*zip(*losses), color=BLUE, linewidth=1)
-    left.set(title="loss on real batches", xlabel="outer step", ylim=(0, None))
+    if losses:
+        left.plot(*zip(*losses), color=BLUE, linewidth=1)
+    left.set(xlabel="outer step", ylim=(0, None) if all(loss >= 0 for _, loss in losses) else None)
+    left.set_title(_plain(textwrap.fill(f"loss on real batches: {state.loss_is}", 36)), fontsize=9)
     if scores:
         middle.plot(*zip(*scores), color=ORANGE, marker=".", linewidth=1)
-    middle.set(title="validation score, %", xlabel="outer step", ylim=(0, 100))
+    middle.set(xlabel="outer step", ylim=(0, 100))
+    middle.set_title(_plain(textwrap.fill(f"validation score: {state.score_is}", 36)), fontsize=9)
     _draw_step_sizes(right, state.distilled)
-    low, high = grey_range(state.distilled)
-    axis.set_title(f"outer step {state.outer_step} of {state.outer_steps}; black = grey level {low:.2f}, white = {high:.2f}",
-                   fontsize=10)
+    axis.set_title(f"outer step {state.outer_step} of {state.outer_steps}; {in_words(*grey_range(state.distilled))}"
+                   f"{_cut(state.distilled)}", fontsize=10)
     return Picture(figure, f"{title}: {sentence(state)}")
 
 
 def sentence(state):
     """Where a distillation stands, in words."""
-    sizes = ", ".join(f"{size:.2g}" for size in state.distilled.step_sizes[:10].tolist())
-    more = ", ..." if len(state.distilled.step_sizes) > 10 else ""
+    sizes = "" if state.distilled.step_sizes is None else f", step sizes {_sizes(state.distilled, 10)}"
     return (f"outer step {state.outer_step} of {state.outer_steps}, loss {state.loss:.3f}, "
-            f"best validation score {state.best_score:.1f} %, step sizes {sizes}{more}.")
+            f"best validation score {state.best_score:.1f} %{sizes}.")
 
 
 def lines(curves, xlabel, ylabel, words, log=False):
     """A `Picture` of curves: {name: list of (x, y)}. `words` say what is to be seen; `log` makes the x axis logarithmic."""
-    figure = Figure(figsize=(6, 3))
+    _some(curves, "curves")
+    figure = Figure(figsize=(6, 3) if len(curves) <= 12 else (6, 4.5))
     axis = figure.subplots()
-    for style, (name, points) in zip(("o-", "s--", "^:", "v-.", "D-", "x--"), curves.items()):
-        axis.plot(*zip(*points), style, markersize=4, linewidth=1.2, label=name)
-    axis.set(xlabel=xlabel, ylabel=ylabel)
+    for style, (name, points) in zip(itertools.cycle(("o-", "s--", "^:", "v-.", "D-", "x--")), curves.items()):
+        axis.plot(*zip(*points), style, markersize=4, linewidth=1.2, label=_short(name))
+    axis.set(xlabel=_plain(xlabel), ylabel=_plain(ylabel))
     if log:
         axis.set_xscale("log")
         places = sorted({x for points in curves.values() for x, _ in points})
@@ -146,20 +205,24 @@ def lines(curves, xlabel, ylabel, words, log=False):
         axis.set_xticks(places, [f"{place:g}" for place in places])
         axis.set_xticks([], minor=True)
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False, fontsize=9)
+    if len(curves) <= 12:
+        axis.legend(frameon=False, fontsize=9)
+    else:  # beside the curves, which it would hide
+        axis.legend(frameon=False, fontsize=6, loc="upper left", bbox_to_anchor=(1, 1), ncols=-(-len(curves) // 36))
     return Picture(figure, words)
 
 
 def histogram(scores, xlabel="test accuracy, %", words=""):
     """A `Picture` of how scores are spread: {name: list of percents}, one row of bars for each name, on a common axis."""
-    figure = Figure(figsize=(7, 1 + 0.9 * len(scores)), layout="constrained")
+    _some(scores, "scores")
+    figure = Figure(figsize=(7, min(1 + 0.9 * len(scores), 60)), layout="constrained")
     rows = figure.subplots(len(scores), 1, sharex=True, squeeze=False)[:, 0]
     for axis, color, (name, values) in zip(rows, (BLUE, ORANGE) * len(scores), scores.items()):
         axis.hist(values, bins=range(0, 101, 2), color=color)
-        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        axis.set_ylabel(_short(name, 40), rotation=0, ha="right", va="center", fontsize=9)
         axis.set_yticks([])
         axis.set_xlim(0, 100)
-    rows[-1].set_xlabel(xlabel)
+    rows[-1].set_xlabel(_plain(xlabel))
     spans = "; ".join(f"{name}: {min(values):.1f} to {max(values):.1f}, mean {sum(values) / len(values):.1f} "
                       f"({len(values)} networks)" for name, values in scores.items())
     return Picture(figure, f"{words or 'Histogram'}: {spans}.")
@@ -167,25 +230,68 @@ def histogram(scores, xlabel="test accuracy, %", words=""):
 
 def bars(groups, words):
     """A `Picture` of percentages side by side: {row: {measure: percent}}, every row with the same measures."""
+    _some(groups, "rows")
     measures = list(next(iter(groups.values())))
-    figure = Figure(figsize=(8, 0.9 + 0.24 * len(groups) * len(measures)), layout="constrained")
+    if other := [row for row, values in groups.items() if set(values) != set(measures)]:
+        raise ValueError(f"Row {other[0]!r} has other measures than the first, {', '.join(measures)}: all need the same.")
+    figure = Figure(figsize=(8, min(0.9 + 0.24 * len(groups) * len(measures), 60)), layout="constrained")
     axis, height = figure.subplots(), 0.8 / len(measures)
-    for k, (measure, color) in enumerate(zip(measures, (BLUE, ORANGE, "#999999"))):
+    for k, (measure, color) in enumerate(zip(measures, itertools.cycle(COLOURS))):
         places = [row + k * height for row in range(len(groups))]
-        drawn = axis.barh(places, [values[measure] for values in groups.values()], height * 0.9, color=color, label=measure)
+        drawn = axis.barh(places, [values[measure] for values in groups.values()], height * 0.9, color=color,
+                          label=_short(measure, 40))
         axis.bar_label(drawn, fmt="%.0f", padding=2, fontsize=8)
-    axis.set_yticks([row + (len(measures) - 1) * height / 2 for row in range(len(groups))], list(groups))
+    axis.set_yticks([row + (len(measures) - 1) * height / 2 for row in range(len(groups))],
+                    [_short(row, 40) for row in groups])
     axis.set(xlim=(0, 109), xlabel="%")
     axis.invert_yaxis()
-    axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(measures))
+    axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(len(measures), 3))
     numbers = "; ".join(f"{row}: " + ", ".join(f"{measure} {value:.0f} %" for measure, value in values.items())
                         for row, values in groups.items())
     return Picture(figure, f"{words}: {numbers}.")
 
 
 def _draw_step_sizes(axis, dset):
+    if dset.step_sizes is None:
+        axis.axis("off")
+        axis.text(0.5, 0.5, "no step sizes:\ntrained by a recipe", ha="center", va="center")
+        return
     sizes = dset.step_sizes.tolist()
     axis.bar(range(1, len(sizes) + 1), sizes, color=BLUE)
-    axis.set(title="step size", xlabel="gradient step", ylim=(0, None))
+    axis.set(title="step size", xlabel="gradient step", ylim=(0, None if max(sizes) > 0 else 1))
     if len(sizes) <= 10:
         axis.set_xticks(range(1, len(sizes) + 1))
+
+
+def _sizes(dset, most):
+    """The first step sizes of a set, in words."""
+    sizes = dset.step_sizes.tolist()
+    return ", ".join(f"{size:.2g}" for size in sizes[:most]) + (", ..." if len(sizes) > most else "")
+
+
+def _names(dset):
+    """The classes above the columns of a picture, in words; of many, the first and the last."""
+    names = [dset.classes[label] for label in table(dset)[1]]
+    return ", ".join(names) if len(names) <= ACROSS else f"{', '.join(names[:3])}, ..., {names[-1]}"
+
+
+def _cut(dset):
+    rows, columns = table(dset)[0].shape[:2]
+    lines = rows * -(-columns // lines_of(dset)[0].shape[1])
+    return "" if lines <= LINES else f"; the first {LINES} of {lines} lines"
+
+
+def _some(things, what):
+    if not things or not all(len(values) for values in things.values()):
+        raise ValueError(f"There are no {what} to draw: at least one name with numbers is needed, e.g. {{'name': [...]}}.")
+
+
+def _short(text, length=24):
+    """A name as matplotlib draws it, cut to a length; a first underscore would hide it from a legend."""
+    text = str(text) if len(str(text)) <= length else f"{str(text)[:length - 1]}…"
+    return _plain(f" {text}" if text.startswith("_") else text)
+
+
+def _plain(text):
+    """Text as matplotlib draws it: between two dollar signs it would read a formula."""
+    return str(text).replace("$", r"\$")
