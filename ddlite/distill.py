@@ -51,7 +51,8 @@ class State:
 
     @cached_property
     def distilled(self):
-        return self._distilled()
+        with gradients_on():  # under torch.inference_mode() it could not be trained on
+            return self._distilled()
 
     def __getstate__(self):  # to pickle it: what waits for the device is there by then
         return {**vars(self), "_loss": self._loss.cpu(), "_distilled": partial(copy.copy, self.distilled)}

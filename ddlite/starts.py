@@ -1,6 +1,5 @@
 """Where training starts: one known network, or networks initialised afresh each time."""
 
-import copy
 import inspect
 import warnings
 from collections.abc import Sequence
@@ -32,8 +31,7 @@ class FixedStart:
     def __init__(self, network):
         if words := not_finite(check(network)):
             raise ValueError(words)
-        with gradients_on():
-            self.network = copied(network)
+        self.network = copied(network)
 
     def __repr__(self):
         return f"FixedStart({_named(self.network)})"
@@ -41,8 +39,7 @@ class FixedStart:
     def networks(self, role="held-out", number=1, first=0):
         """The one network, in a list, whatever the role ("training", "validation", "held-out") and the number asked for."""
         _check_numbers(role, number, first)
-        with gradients_on():
-            return [copy.deepcopy(self.network)]
+        return [copied(self.network)]
 
     @property
     def buffers(self):

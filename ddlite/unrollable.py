@@ -63,7 +63,8 @@ def check(network, images=None, classes=None, twice=False):
 def copied(network):
     """A copy of a network. Raises ValueError, with the way out, for one that PyTorch cannot copy."""
     try:
-        return copy.deepcopy(network)
+        with gradients_on():
+            return copy.deepcopy(network)
     except Exception as cause:  # whatever the attributes of a module do that are not made for copying
         raise ValueError(f"This {type(network).__name__} cannot be copied ({_line(cause)}). In place of nn.utils.weight_norm "
                          "and spectral_norm, take those of nn.utils.parametrizations; and keep no results of earlier calls in "
@@ -235,25 +236,37 @@ def _check_derivatives(network, images, twice):
     if not found[0].any():
         raise ValueError(f"No gradient of this {name} reaches the images, so that they could not be learned: is there a "
                          "detach(), a rounding or a change to whole numbers in its forward?")
-    network.to("cpu" if images.device.type == "mps" else images.device, torch.float64)
+    network.double()
     inputs = [torch.randn(images.shape, generator=torch.Generator().manual_seed(0)), *inputs[1:]]
     inputs = [one.detach().to(images.device, torch.float64).requires_grad_() for one in inputs]
-    for attempt, length in enumerate((1e-6, 1e-7, 1e-8)):  # a kink (as of ReLU) between two points is rare, thrice impossible
+    for attempt in range(3):
         along = _like(inputs, attempt)
-        try:
-            exact = second(inputs, along)
+
+        def differences(length, along=along):
             there, back = (first([(one + side * length * u).detach().requires_grad_() for one, u in zip(inputs, along)])
                            for side in (1, -1))
+            return [(one - other) / (2 * length) for one, other in zip(there, back)]
+
+        try:
+            wide, narrow = differences(1e-6), differences(1e-7)
+            wrong = _unlike(wide, second(inputs, along))
         except RuntimeError:  # code made for one precision only
             return
-        rough = [(one - other) / (2 * length) for one, other in zip(there, back)]
-        scale, off = max(one.norm() for one in rough), [(one - other).norm() for one, other in zip(exact, rough)]
-        wrong = [place for place, one, error in zip(places, rough, off) if not error <= 1e-3 * one.norm() + 1e-5 * scale]
         if not wrong:
             return
-    raise ValueError(f"PyTorch's second derivatives of this {name} are no differences of its first ones (at {wrong[0]!r}): "
-                     "what is learned through them would be wrong. Somewhere a gradient is not that of what is computed, by a "
-                     "detach(), by rounding with a gradient of its own, by a hook or an autograd.Function.")
+        # Two differences that are at odds say nothing: a kink (as of ReLU) lies between, or there is single precision within.
+        if not _unlike(wide, narrow):
+            raise ValueError(f"PyTorch's second derivatives of this {name} are no differences of its first ones (at "
+                             f"{places[wrong[0]]!r}): what is learned through them would be wrong. Somewhere a gradient is not "
+                             "that of what is computed, by a detach(), by rounding with a gradient of its own, by a hook or an "
+                             "autograd.Function.")
+
+
+def _unlike(ours, theirs):
+    """The places where tensors in two lists differ by a thousandth and more of their size (and not by next to nothing)."""
+    largest = max(one.norm() for one in ours)
+    return [place for place, (one, other) in enumerate(zip(ours, theirs))
+            if not (one - other).norm() <= 1e-3 * one.norm() + 1e-5 * largest]
 
 
 def _state(network):
