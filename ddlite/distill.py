@@ -163,9 +163,13 @@ def _loop(dset, start, goal, settings, learned, keep):
     found = keep and ranks.from_first(keep.read)
     if found:
         first, best_score = found.outer_step, found.best_score
-        best = dset.with_tensors(found.part("best")).to(dset.images.device)
-        learned.restore(found)
-        batches.set_state(found.tensors["batches"])
+        try:
+            best = dset.with_tensors(found.part("best")).to(dset.images.device)
+            learned.restore(found)
+            batches.set_state(found.tensors["batches"])
+        except (KeyError, RuntimeError, TypeError) as cause:
+            raise ValueError(f"{keep.path} lacks numbers of this distillation ({str(cause).splitlines()[0]}): remove it to "
+                             "begin anew.") from cause
         state = State(first, outer_steps, None, best, best_score, *words, torch.tensor(found.loss), learned.snapshot())
         if first == outer_steps:  # nothing is left to do
             yield state

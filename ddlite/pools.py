@@ -97,8 +97,10 @@ class PoolStart:
         path = self.folder and self.folder / f"{role}-{index:06}.safetensors"
         if path and path.exists():
             kept, found = load_tensors(path)
-            if found != about:
-                raise ValueError(f"{path} belongs to another pool: remove it, and it will be trained again.")
+            lost = {name for name, _ in network.named_parameters()} - set(kept)
+            if found != about or lost:
+                raise ValueError(f"{path} belongs to another pool{' or was changed' if lost else ''}: remove it, and it will "
+                                 "be trained again.")
         if kept is None:
             seed = network_seed(role, self.fresh.seed, index)
             trained = pretrain(network.to(self.source.train.images.device), self.source, seed, **self.schedule)

@@ -35,6 +35,14 @@ def write(dset, path, initial=None):
 def read(path):
     """The fields of the `DistilledSet` that a file holds, a dict; see `DistilledSet.load`."""
     tensors, about = load_tensors(path)
+    try:
+        return _fields(path, tensors, about)
+    except (KeyError, TypeError, AttributeError, IndexError) as cause:
+        raise ValueError(f"{path} holds no distilled set: what it says of itself is incomplete ({cause!r}). Copy or compute it "
+                         "again.") from cause
+
+
+def _fields(path, tensors, about):
     if about.get("format") not in FORMATS or "labels" not in tensors:
         raise ValueError(f"{path} holds no distilled set that this ddlite can read (format {about.get('format')}, "
                          f"known: {FORMATS[0]} to {FORMATS[-1]}): a newer ddlite may.")
@@ -43,14 +51,19 @@ def read(path):
         start = {"init" if key == "law" else key: value for key, value in start.items()}
     if goal not in (None, "fit"):
         warnings.warn(f"This set was made to harm ({goal}): train only networks on it that you can do without.",
-                      stacklevel=3)
-    initial = [tensors[f"initial.{name}"] for name in start["shapes"] if f"initial.{name}" in tensors] if start else []
+                      stacklevel=4)
     storage, recipe = described(about.get("storage", PIXELS.describe())), about.get("recipe")
+    weights = {f"initial.{name}": tensors.get(f"initial.{name}") for name in (start["shapes"] if start else ())}
     buffers = {name.removeprefix("buffer."): tensor for name, tensor in tensors.items() if name.startswith("buffer.")}
     stored = {name: tensor for name, tensor in tensors.items()
-              if name not in NAMES and not name.startswith(("initial.", "buffer."))}
+              if name not in NAMES and name not in weights and not name.startswith("buffer.")}
+    # The first format's checksum did not cover names. A set has the weights of a fixed start all together, or none.
+    known = set(stored) == {"images"} and "step_sizes" in tensors if storage is PIXELS and not recipe else bool(stored)
+    held = [name for name, tensor in weights.items() if tensor is not None]
+    if not known or len(held) not in (0, len(weights)):
+        raise ValueError(f"{path} was changed after it was written (tensors {', '.join(tensors)}): copy or compute it again.")
     images = stored if storage is PIXELS else {"images": None, "stored": stored}
     return {**images, **{name: tensors.get(name) for name in NAMES}, "data": about["data"], "goal": goal, "start": start,
-            **{name: tuple(about[name]) for name in ("classes", "mean", "std")}, "initial": tuple(initial) or None,
-            "buffers": buffers or None,
-            "recipe": recipe and Recipe(**recipe), "tied": about.get("tied", False), "storage": storage}
+            **{name: tuple(about[name]) for name in ("classes", "mean", "std")}, "buffers": buffers or None,
+            "initial": tuple(tensors[name] for name in held) or None, "recipe": recipe and Recipe(**recipe),
+            "tied": about.get("tied", False), "storage": storage}

@@ -33,7 +33,7 @@ class Checkpoint:
     """
 
     def __init__(self, path, every, identity):
-        self.path, self.every, self.identity = Path(path), every, identity
+        self.path, self.every, self.identity = Path(path).expanduser(), every, identity
 
     def read(self):
         """What the file holds (`Found`), or None if there is no such file.
@@ -42,6 +42,13 @@ class Checkpoint:
         """
         if not self.path.exists():
             return None
+        try:
+            return self._read()
+        except (KeyError, TypeError, AttributeError) as cause:
+            raise ValueError(f"{self.path} is no checkpoint: what it says of itself is incomplete ({cause!r}). Remove it to "
+                             "begin anew.") from cause
+
+    def _read(self):
         tensors, about = load_tensors(self.path)
         if about.get("checkpoint") != FORMAT:
             raise ValueError(f"{self.path} is no checkpoint that this ddlite can read (version {about.get('checkpoint')}, "
@@ -51,6 +58,8 @@ class Checkpoint:
         if other:
             raise ValueError(f"{self.path} belongs to another distillation ({'; '.join(other)}): use the same settings, "
                              "another file, or remove it to begin anew.")
+        if "batches" not in tensors:
+            raise ValueError(f"{self.path} was changed after it was written: remove it to begin anew.")
         return Found(tensors, about["outer_step"], about["loss"], about["best_score"])
 
     def write(self, state, learned, batches):

@@ -6,6 +6,10 @@ steps; what they add up is the same in all of them to the bit, so that they stay
 
 import contextlib
 import os
+import socket
+import sys
+import tempfile
+from pathlib import Path
 
 from torch import cuda, distributed
 
@@ -28,11 +32,13 @@ def joined(device):
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield device
         return
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     gpu = device == "cuda" and cuda.is_available()
     if gpu:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         cuda.set_device(device)
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", **_local_store())
     alone = False
     try:
         yield device
@@ -42,6 +48,32 @@ def joined(device):
     finally:
         if not alone:
             distributed.destroy_process_group()
+
+
+def launch(processes, words):
+    """Become `torchrun` with so many processes of `ddlite WORDS` on this machine; this call does not return.
+
+    They meet through a file, so that nothing listens to other machines (`torchrun` by itself opens a port on all interfaces).
+    """
+    meeting = Path(tempfile.mkdtemp(prefix="ddlite-")) / "meeting"
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    how = ["--nproc-per-node", str(processes), "--rdzv-backend", "c10d", "--rdzv-conf", "store_type=file", "--rdzv-endpoint",
+           str(meeting), "--local-addr", "127.0.0.1", "-m", "--", "ddlite"]
+    os.execve(sys.executable, [sys.executable, "-m", "torch.distributed.run", *how, *words], environment)
+
+
+def _local_store():
+    """Where the processes of one machine meet, as keywords: a port that is open to this machine alone.
+
+    Nothing where `torchrun` has opened one already, or where there are several machines.
+    """
+    alone = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]
+    if not alone or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        return {}
+    rank, size, port = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
+    listening = socket.create_server(("127.0.0.1", port)).detach() if rank == 0 else None
+    store = distributed.TCPStore("127.0.0.1", port, size, is_master=rank == 0, master_listen_fd=listening)
+    return {"store": store, "rank": rank, "world_size": size}
 
 
 def share(items):
