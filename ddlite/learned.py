@@ -10,7 +10,7 @@ from ddlite.batches import sent
 from ddlite.engines import chain, choose
 from ddlite.engines.captured import Captured
 from ddlite.machinery import adam, ranks
-from ddlite.unrollable import gradients_on
+from ddlite.unrollable import gradients_on, not_finite
 
 
 class Diverged(ArithmeticError):
@@ -130,15 +130,19 @@ class Learned:
         """Whether all losses and gradients so far were finite."""
         return self._fine().item()
 
-    def check(self, state):
-        """Raise `Diverged` with a `State` if a loss or a gradient was not finite."""
+    def check(self, state, network, images):
+        """Raise `Diverged` with a `State` if a loss or a gradient was not finite.
+
+        A network and real images of this outer step tell whether the network makes NaN by itself.
+        """
         number, loss, norm = self.last.tolist()
         if not (math.isfinite(loss) and math.isfinite(norm)):
+            advice = not_finite(network, images) or "Try a smaller learning_rate or a smaller initial step_size."
             sizes = self._constrained(self.mean).get("step_sizes", ())[:10]
             raise Diverged(f"Distillation diverged at outer step {number:.0f}: loss {loss:.3g}, norm of the meta-gradient "
                            f"{norm:.3g}, step sizes {', '.join(f'{size:.3g}' for size in sizes)}. "
                            f"{'The last good set is in state.best of this exception. ' if state else ''}"
-                           "Try a smaller learning_rate or a smaller initial step_size.", state)
+                           f"{advice}", state)
 
     def parts(self):
         """All that the next step depends on, for a checkpoint: {part: {name: tensor}}."""

@@ -97,10 +97,8 @@ class PoolStart:
         path = self.folder and self.folder / f"{role}-{index:06}.safetensors"
         if path and path.exists():
             kept, found = load_tensors(path)
-            lost = {name for name, _ in network.named_parameters()} - set(kept)
-            if found != about or lost:
-                raise ValueError(f"{path} belongs to another pool{' or was changed' if lost else ''}: remove it, and it will "
-                                 "be trained again.")
+            if found != about or not _fits(kept, network):
+                raise ValueError(f"{path} belongs to another pool, or was changed: remove it, and it will be trained again.")
         if kept is None:
             seed = network_seed(role, self.fresh.seed, index)
             trained = pretrain(network.to(self.source.train.images.device), self.source, seed, **self.schedule)
@@ -181,6 +179,13 @@ def _schedule(epochs, learning_rate, halve_every, batch_size):
     return {"epochs": arguments.whole("epochs", epochs, 1), "learning_rate": learning_rate,
             "halve_every": arguments.whole("halve_every", halve_every, 1),
             "batch_size": arguments.whole("batch_size", batch_size, 1)}
+
+
+def _fits(kept, network):
+    """Whether tensors by name are all weights of a network, with its buffers or (in files of the first edition) without."""
+    own = _numbers(network)
+    return dict(network.named_parameters()).keys() <= kept.keys() <= own.keys() and all(
+        (kept[name].shape, kept[name].dtype) == (own[name].shape, own[name].dtype) for name in kept)
 
 
 def _numbers(network):

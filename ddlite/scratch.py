@@ -32,10 +32,11 @@ class Recipe:
     def __post_init__(self):
         if self.loss not in LOSSES:
             raise ValueError(f"There is no loss {self.loss!r}. Known: {', '.join(LOSSES)}.")
-        if not (self.epochs >= 1 and self.batch_size >= 1 and self.learning_rate > 0 and self.decay >= 0
-                and 0 <= self.momentum < 1):
-            raise ValueError(f"{self}: epochs and batch_size must be 1 or more, learning_rate positive, decay 0 or more, and "
-                             "momentum at least 0 and less than 1.")
+        arguments.whole("epochs", self.epochs, 1)
+        arguments.whole("batch_size", self.batch_size, 1)
+        arguments.number("learning_rate", self.learning_rate, above=0)
+        arguments.number("momentum", self.momentum, least=0, below=1)
+        arguments.number("decay", self.decay, least=0)
 
     def steps(self, images):
         """Gradient steps of a training on so many images."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ddlite.data import need_data
 from ddlite.machinery import arguments
 from ddlite.machinery.files import fingerprint
 from ddlite.networks import initialise
@@ -73,6 +74,7 @@ class RandomStart:
 
     def __init__(self, make, data, init="xavier-normal", seed=0, law=None):
         _check_make(make)
+        need_data(data)
         self.make, self.shape, self.classes, self.init = make, data.shape, len(data.classes), law or init
         self.seed = arguments.seed(seed, most=2**10 - 1)
         self._example, other = (self.networks("training")[0] for _ in range(2))  # built twice

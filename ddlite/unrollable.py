@@ -112,19 +112,26 @@ def takes(network, images, classes=None):
 
 
 def not_finite(network, images=None):
-    """Why a network's weights, or its logits for images, are NaN or infinite before any training, in words, or ""."""
-    for name, numbers in (*network.named_parameters(), *network.named_buffers()):
+    """Why a network is not finite before any training, in words, or "": its weights, its logits for images, or their gradients.
+
+    This tells a network that makes NaN by itself from a training that diverged.
+    """
+    name = type(network).__name__
+    for place, numbers in (*network.named_parameters(), *network.named_buffers()):
         if not numbers.isfinite().all():
-            return (f"{name!r} of this {type(network).__name__} holds NaN or infinity: it diverged in a training of its own. "
-                    "Take it from before that, or initialise it again.")
-    if images is None:
-        return ""
-    with torch.no_grad(), _undisturbed(images.device):
-        fine = torch.cat([logits_of(network, some).isfinite().all(1) for some in images.split(500)])
-    if fine.all():
-        return ""
-    return (f"This {type(network).__name__} makes NaN or infinity of {int((~fine).sum())} of {len(fine)} images before any "
-            "training: look for a division by 0, a logarithm or a root in its forward. A smaller step size does not help.")
+            return (f"{place!r} of this {name} holds NaN or infinity: it diverged in a training of its own. Take it from "
+                    "before that, or initialise it again.")
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    for some in () if images is None else images.split(50):
+        with _undisturbed(some.device), gradients_on():
+            logits = logits_of(network, some)
+            found = [logits]
+            if logits.requires_grad:
+                found += torch.autograd.grad(logits.square().sum(), weights, materialize_grads=True)
+        if not all(one.isfinite().all() for one in found):
+            return (f"This {name} makes NaN or infinity of the images, or of their gradients, before any training: look for a "
+                    "division by 0, a logarithm or a root in its forward. A smaller step size does not help.")
+    return ""
 
 
 def _check_layers(network):
@@ -248,14 +255,13 @@ def _check_derivatives(network, images, twice):
             return [(one - other) / (2 * length) for one, other in zip(there, back)]
 
         try:
-            wide, narrow = differences(1e-6), differences(1e-7)
-            wrong = _unlike(wide, second(inputs, along))
+            differ, exact = differences(1e-6), second(inputs, along)
         except RuntimeError:  # code made for one precision only
             return
-        if not wrong:
+        if not (wrong := _unlike(differ, exact)):
             return
         # Two differences that are at odds say nothing: a kink (as of ReLU) lies between, or there is single precision within.
-        if not _unlike(wide, narrow):
+        if not _unlike(differ, differences(1e-7)):
             raise ValueError(f"PyTorch's second derivatives of this {name} are no differences of its first ones (at "
                              f"{places[wrong[0]]!r}): what is learned through them would be wrong. Somewhere a gradient is not "
                              "that of what is computed, by a detach(), by rounding with a gradient of its own, by a hook or an "

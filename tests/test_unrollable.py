@@ -158,7 +158,7 @@ REFUSED = {  # what a network does: the words that say so
     "a kernel without second derivatives": (lambda: net(flash), "cannot be differentiated twice"),
     "all under no_grad": (lambda: net(after=lambda self, logits: logits.detach()), "cannot be differentiated"),
     "division by zero": (lambda: net(lambda self, h: h / (h - h)), "before any training.*division by 0"),
-    "a root of zero": (lambda: net(root), "derivatives.*NaN or infinite.*root"),
+    "a root of zero": (lambda: net(root), "makes NaN or infinity.*gradients.*root"),
     "weights of NaN": (lambda: filled(net(), float("nan")), "'first.weight'.*NaN.*diverged"),
     "a tuple": (lambda: net(after=lambda self, logits: (logits, logits)), "returns a tuple.*wrap it"),
     "a dict": (lambda: net(after=lambda self, logits: {"logits": logits}), "returns a dict.*wrap it"),
@@ -226,7 +226,8 @@ def test_using_a_set_asks_the_same_of_a_network(what, data):
 def learned(data, start, **options):
     """The best set of a short distillation."""
     noise = dd.DistilledSet.noise(data, passes=2, step_size=0.1)
-    return list(dd.distill(noise, start, dd.Fit(data), 2, batch_size=16, validation_networks=1, **options))[-1].best
+    settings = {"batch_size": 16, "validation_networks": 1, **options}
+    return list(dd.distill(noise, start, dd.Fit(data), 2, **settings))[-1].best
 
 
 def attends():
@@ -379,8 +380,18 @@ def test_a_check_disturbs_nothing_and_is_made_once_for_each_kind(data):
 def test_nan_of_the_networks_own_making_is_told_from_a_divergence(data):
     sound = net()
     assert not_finite(sound, data.train.images) == ""
-    rare = net(lambda self, h: torch.where(h > 0.5, h.log() / 0, h) if len(h) > 4 else h)  # not among the first images
-    assert "before any training" in not_finite(rare, data.train.images * 10)
+    bright = data.train.images[4:].amax().item()  # not among the first images, which are tried before learning
+
+    class Rare(dd.MLP):
+        def forward(self, images):
+            darker = bright - images.amax((1, 2, 3))
+            return super().forward(images) / darker[:, None].sign()
+
+    assert "before any training" in not_finite(Rare(data.shape, 3), data.train.images)
+    with pytest.raises(dd.Diverged, match="outer step 1: .*before any training.*A smaller step size does not help"):
+        learned(data, dd.FixedStart(Rare(data.shape, 3)), batch_size=2000)
+    with pytest.raises(dd.Diverged, match="Try a smaller learning_rate"):
+        list(dd.distill(dd.DistilledSet.noise(data, step_size=1e30), dd.FixedStart(sound), dd.Fit(data), 2))
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm", "ignore::FutureWarning")
