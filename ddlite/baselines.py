@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from ddlite.beginnings import checked
 from ddlite.data import need_data
 from ddlite.distilled import DistilledSet
 from ddlite.evaluate import Report, evaluate
@@ -12,6 +13,7 @@ from ddlite.machinery import arguments
 from ddlite.machinery.arguments import number, several, whole
 from ddlite.scratch import train_from_scratch
 from ddlite.starts import FixedStart
+from ddlite.valid import need_set
 
 # Four to a decade, from 0.001 to 5.6: the paper's grid, wider and finer.
 STEP_SIZES = tuple(round(10 ** (k / 4), 4) for k in range(-12, 4))
@@ -20,8 +22,7 @@ PASSES = (1, 3, 5)
 
 def class_means(data, batches=1, passes=3, step_size=0.02):
     """The mean training image of each class, the same images in every batch: a `DistilledSet`."""
-    need_data(data)
-    batches = whole("batches", batches, 1)
+    _, batches, passes, _ = checked(data, 1, batches, passes, 0)
     means = torch.stack([data.train.images[data.train.labels == label].mean(0) for label in range(len(data.classes))])
     return _as_set(data, means.expand(batches, *means.shape), passes, step_size)
 
@@ -59,6 +60,7 @@ def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES, passes=None, n
 
     Returns the `DistilledSet` and a dict of validation scores in percent: {step size: score} for the best number of passes.
     """
+    need_set(dset)
     _need(goal, start)
     passes = (dset.passes,) if passes is None else several("passes", passes, partial(whole, least=1))
     step_sizes = several("step_sizes", step_sizes, partial(number, least=0))
@@ -82,6 +84,8 @@ def nearest_neighbour(goal, dset):
     """
     from sklearn.neighbors import KNeighborsClassifier  # takes seconds to import
 
+    need_set(dset)
+    _need(goal)
     images, labels = dset.examples()
     labels = labels.argmax(-1) if labels.is_floating_point() else labels
     images, labels = images.flatten(1).cpu().numpy(), labels.cpu().numpy()
@@ -164,7 +168,8 @@ def _report(goal, scores, steps, unit):
 def _by_class(data, draw, images_per_class, batches, passes, step_size):
     """A set of `draw(images of a class, how many)` for each class, dealt out to the batches."""
     need_data(data)
-    images_per_class, batches = whole("images_per_class", images_per_class, 1), whole("batches", batches, 1)
+    images_per_class = whole("images_per_class", images_per_class, 1)
+    _, batches, passes, _ = checked(data, images_per_class, batches, passes, 0)
     wanted, drawn = images_per_class * batches, []
     for label, name in enumerate(data.classes):
         own = data.train.images[data.train.labels == label]
@@ -174,14 +179,15 @@ def _by_class(data, draw, images_per_class, batches, passes, step_size):
     return _as_set(data, torch.cat(drawn, dim=1), passes, step_size)
 
 
-def _need(goal, start):
-    if not hasattr(goal, "data") or not hasattr(start, "networks"):
-        raise ValueError(f"A {type(goal).__name__} was given as goal and a {type(start).__name__} as start, where e.g. "
-                         "ddlite.Fit(data) and ddlite.RandomStart(ddlite.MLP, data) are needed.")
+def _need(goal, start=None):
+    if not hasattr(goal, "rate"):
+        raise ValueError(f"A {type(goal).__name__} was given as goal: e.g. ddlite.Fit(data) is needed.")
+    if start is not None and not hasattr(start, "networks"):
+        raise ValueError(f"A {type(start).__name__} was given as start: e.g. ddlite.RandomStart(ddlite.MLP, data) is needed.")
 
 
 def _as_set(data, images, passes, step_size):
-    batches, classes, passes = len(images), len(data.classes), whole("passes", passes, 1)
+    batches, classes = len(images), len(data.classes)
     step_size = number("step_size", step_size, least=0)
     labels = torch.arange(classes, device=images.device).repeat_interleave(images.shape[1] // classes).repeat(batches, 1)
     return DistilledSet(images, labels, torch.full((batches * passes,), step_size, device=images.device),

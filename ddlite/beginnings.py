@@ -29,7 +29,7 @@ def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, le
 
     Raises ValueError for numbers that cannot be, and for more than a million gradient steps or 8 GiB of images.
     """
-    n, batches, passes, seed = _checked(data, images_per_class, batches, passes, seed)
+    n, batches, passes, seed = checked(data, images_per_class, batches, passes, seed)
     classes = len(data.classes)
     if n < classes and not learn_labels:
         raise ValueError(f"{n} images cannot stand for {classes} classes with one fixed label each: use learn_labels=True.")
@@ -50,7 +50,7 @@ def real(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, mom
 
     Raises ValueError as `noise` does, and if a class has too few images.
     """
-    n, batches, passes, seed = _checked(data, images_per_class, batches, passes, seed)
+    n, batches, passes, seed = checked(data, images_per_class, batches, passes, seed)
     images_per_class = whole("images_per_class", images_per_class, 1)
     generator, drawn, each = torch.Generator().manual_seed(seed), [], images_per_class * storage.pictures
     for label, name in enumerate(data.classes):
@@ -76,7 +76,7 @@ def _made(cls, data, stored, labels, passes, step_size, momentum, tied, recipe, 
                tied=tied, recipe=recipe, storage=storage, stored=None if plain else stored)
 
 
-def _checked(data, images_per_class, batches, passes, seed):
+def checked(data, images_per_class, batches, passes, seed):
     """What `DistilledSet.noise` and `real` are asked for, checked: images in a batch, batches, passes, seed.
 
     Raises ValueError for numbers that cannot be, and for more than a million gradient steps or 8 GiB of images.

@@ -248,13 +248,14 @@ def need_data(data):
 
 def normalise(images, mean, std):
     """Grey levels in 0..1, (N, C, H, W), as the networks see them: (level - mean) / std for each channel."""
-    mean, std = (torch.tensor(numbers, dtype=images.dtype, device=images.device).view(-1, 1, 1) for numbers in (mean, std))
+    images = torch.as_tensor(images)
+    mean, std = (torch.tensor(numbers, dtype=torch.float32, device=images.device).view(-1, 1, 1) for numbers in (mean, std))
     return (images - mean) / std
 
 
 def grey_levels(images, mean, std):
     """The inverse of `normalise`: 0 is the black and 1 the white of the data; learned images may leave that range."""
-    mean, std = (torch.tensor(numbers, dtype=images.dtype, device=images.device).view(-1, 1, 1) for numbers in (mean, std))
+    mean, std = (torch.tensor(numbers, dtype=torch.float32, device=images.device).view(-1, 1, 1) for numbers in (mean, std))
     return images * std + mean
 
 

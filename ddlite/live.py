@@ -17,6 +17,7 @@ from ddlite import show, svg
 from ddlite.distill import Diverged
 from ddlite.evaluate import evaluate
 from ddlite.machinery.arguments import number
+from ddlite.valid import need_set
 
 WHOLE = {"description_width": "initial"}  # a widget's name is not cut off
 
@@ -165,6 +166,7 @@ class Playground(_Still):
     """
 
     def __init__(self, dset, measure, uses=None):
+        need_set(dset)
         if dset.step_sizes is None:
             raise ValueError("This set has no step sizes to play with: it is applied by its recipe, dset.recipe.")
         self._dset, self._measure = dset, measure
@@ -212,6 +214,8 @@ class HeldOut(_Still):
     """
 
     def __init__(self, dset, start, inits, goal):
+        if not len(inits):
+            raise ValueError("At least one initialisation to choose from is needed: inits=['xavier-normal'].")
         self._dset, self._start_of, self._goal, self._known = dset, start, goal, {}
         self._init = widgets.Dropdown(options=list(inits), description="initialisation", style=WHOLE)
         self._number = widgets.IntSlider(value=10, min=2, max=50, description="networks", style=WHOLE, continuous_update=False)

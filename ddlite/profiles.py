@@ -1,11 +1,20 @@
 """Quick, laptop and full settings of each notebook, in one place for notebooks, tests and the command line."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+
+import torch
 
 from ddlite import data as sets
 from ddlite import goals, networks, pools, starts
 from ddlite.distilled import DistilledSet
+from ddlite.machinery.arguments import number, shown, whole
 from ddlite.photographs import alexnet
+
+# The least that a whole setting may be, where it is not 1, and the bounds of the others.
+LEAST = {"channels": 0, "pool": 0, "pretraining_epochs": 0, "halve_every": 0, "pretraining_batch": 0, "victim": -1,
+         "target": -1}
+BOUNDS = {"images_per_class": {"above": 0}, "step_size": {"above": 0}, "momentum": {"least": 0, "below": 1},
+          "learning_rate": {"above": 0}, "pretraining_rate": {"least": 0}}
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,23 @@ class Settings:
     pretraining_batch: int = 0
     victim: int = -1
     target: int = -1
+
+    def __post_init__(self):
+        """Raises ValueError for a setting that cannot be, so that a long run does not begin with it."""
+        for field in fields(self):
+            name, kind, value = field.name, field.type, getattr(self, field.name)
+            if kind is int:
+                object.__setattr__(self, name, whole(name, value, LEAST.get(name, 1)))  # 3.0 becomes 3
+            elif kind is float:
+                number(name, value, **BOUNDS[name])
+            elif kind in (bool, str) and not isinstance(value, kind):
+                raise ValueError(f"{name}={shown(value)}: {'True or False' if kind is bool else 'text'} is needed.")
+        if self.start not in ("fixed", "random", "pool"):
+            raise ValueError(f"start={self.start!r}: 'fixed', 'random' or 'pool' is needed.")
+        if not callable(self.network) or isinstance(self.network, torch.nn.Module):
+            raise ValueError(f"network={shown(self.network)}: what builds a network is needed, a class such as ddlite.LeNet.")
+        if self.start == "pool" and min(self.pool, self.pretraining_epochs, self.halve_every, self.pretraining_batch) < 1:
+            raise ValueError("A pool needs pool, pretraining_epochs, halve_every and pretraining_batch of 1 or more.")
 
     def load(self, device="cpu"):
         """The data that learning is about."""
@@ -161,9 +187,9 @@ def attack(profile, **changes):
 
 def of(experiment, profile, **changes):
     """The settings of an experiment, "fixed", "random", "adaptation" or "attack", in a profile; see `fixed`."""
-    if experiment not in PROFILES:
+    if experiment not in list(PROFILES):  # a list compares, where a dict would want to hash
         raise ValueError(f"There is no experiment {experiment!r}. Known: {', '.join(PROFILES)}.")
-    if profile not in PROFILES[experiment]:
+    if profile not in list(PROFILES[experiment]):
         raise ValueError(f"There is no profile {profile!r}. Known: {', '.join(PROFILES[experiment])}.")
     settings = PROFILES[experiment][profile]
     unknown = set(changes) - set(vars(settings))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ddlite.data import grey_levels
+from ddlite.valid import need_set
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
 COLOURS = (BLUE, ORANGE, "#999999", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
@@ -39,6 +40,7 @@ def grey_range(dset):
 
     0 and 1 are the black and white of the data; learned images are not bound to them.
     """
+    need_set(dset)
     levels = grey_levels(dset.images, dset.mean, dset.std).flatten()
     levels = levels[:: max(1, len(levels) // 100_000)]  # enough of them
     low, high = torch.quantile(levels, torch.tensor([0.01, 0.99], device=levels.device)).tolist()
@@ -64,6 +66,7 @@ def table(dset):
     A row is a batch. A batch of several images of each class, in class order, takes several rows, with a column for each
     class. Where labels are learned, a column is named after the likeliest class of its image in the first batch.
     """
+    need_set(dset)
     labels, classes = dset.labels[0], len(dset.classes)
     labels = (labels if labels.dim() == 1 else labels.argmax(-1)).tolist()
     each = len(labels) // classes
@@ -145,6 +148,7 @@ def images(dset, title=""):
 
 def step_sizes(dset, title="Step sizes"):
     """A `Picture` of a set's step sizes, one bar for each gradient step."""
+    need_set(dset)
     if dset.step_sizes is None:
         raise ValueError("This set has no step sizes: it is applied by its recipe, dset.recipe.")
     figure = Figure(figsize=(min(max(4, 0.3 * len(dset.step_sizes) + 2), 20), 2.2))
@@ -161,6 +165,8 @@ def learning(state, losses, scores, title="Learning"):
         state: the last `State`.
         losses, scores: lists of (outer step, value).
     """
+    if not hasattr(state, "distilled"):
+        raise ValueError(f"A {type(state).__name__} was given: the last State that ddlite.distill(...) yields is needed.")
     canvas = tiles(state.distilled, zoom=1)
     height = min(max(10 * canvas.height / canvas.width, 0.5), 20)
     figure = Figure(figsize=(10, height + 3.5), layout="constrained")

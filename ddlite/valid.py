@@ -5,6 +5,13 @@ import torch
 from ddlite.machinery.arguments import shown
 
 
+def need_set(dset):
+    """Raise ValueError, with the way out, for what is no `DistilledSet` where one is needed."""
+    if not all(hasattr(dset, name) for name in ("images", "labels", "step_sizes", "classes")):
+        raise ValueError(f"A {type(dset).__name__} was given where a distilled set is needed, e.g. state.best, or "
+                         "ddlite.DistilledSet.load(path).")
+
+
 def check_kinds(dset):
     """Raise ValueError for what PyTorch would trip over only when a network is trained: other types, classes of one name."""
     floats = ["images", *(name for name in ("step_sizes", "momentum") if getattr(dset, name) is not None)]
