@@ -1,5 +1,17 @@
-"""What the assignments check answers with (`checks`), and how they are graded (`grade`, `guard`)."""
+"""What the assignments check answers with (`checks`; `a1` to `a4`, one call a task), and how they are graded (`grade`)."""
 
-from ddlite.course.checks import check, demand, example, follows, small, teachers_seed, without
+from ddlite.course.checks import (
+    alone,
+    check,
+    demand,
+    equal,
+    example,
+    follows,
+    keys_of,
+    small,
+    teachers_seed,
+    telling,
+    watching,
+)
 
-__all__ = ["check", "demand", "example", "follows", "small", "teachers_seed", "without"]
+__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "small", "teachers_seed", "telling", "watching"]

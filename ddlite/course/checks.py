@@ -1,14 +1,22 @@
-"""What the assignments check answers with: a comparison that knows the common mistakes."""
+"""What the assignments check answers with: comparisons that know the common mistakes, and witnesses of what an answer does.
+
+A course of your own uses it so: draw an example (`telling`), call the answer (`alone`, `watching`), `check` what it returns.
+The checks of the four assignments, `a1` to `a4`, are examples of all of it.
+"""
 
 import contextlib
+import inspect
 import math
 import os
+import sys
 
 import torch
 from torch import nn
 
-import ddlite
-from ddlite import unroll
+from ddlite import baselines, distilled, pools, scratch, unroll
+from ddlite.engines import adjoint, captured, chain
+
+ALLOWED = {"weights_of", "with_weights", "outputs_of", "loss_of"}  # of unroll: what losses and networks are made of
 
 
 def check(mine, wanted, mistakes=None, what="The result", tolerance=1e-4):
@@ -17,7 +25,7 @@ def check(mine, wanted, mistakes=None, what="The result", tolerance=1e-4):
     Args:
         mine: a number, a tensor, or a list or tuple of them.
         wanted: the right answer, of the same form.
-        mistakes: {words: what a common mistake would give}; the words are said where the answer is just that.
+        mistakes: {words: what a common mistake would give}; the words are said, as a guess, where the answer is just that.
         what: what is compared, the beginning of a sentence.
         tolerance: relative to the largest number wanted.
 
@@ -25,7 +33,7 @@ def check(mine, wanted, mistakes=None, what="The result", tolerance=1e-4):
 
     >>> check(-2.0, 2.0, {"The sign is reversed.": -2.0})
     Traceback (most recent call last):
-    AssertionError: The sign is reversed.
+    AssertionError: The result is wrong. This looks as if: The sign is reversed.
     >>> check(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5]), what="The mean")
     Traceback (most recent call last):
     AssertionError: The mean is wrong: [1.0, 2.0], but [1.0, 2.5] is right.
@@ -34,8 +42,9 @@ def check(mine, wanted, mistakes=None, what="The result", tolerance=1e-4):
     if isinstance(wanted, (list, tuple)):
         demand(isinstance(mine, (list, tuple)) and len(mine) == len(wanted),
                f"{what} must be {len(wanted)} things, in a tuple or list; it is {_in_words(mine)}.")
-    for words, wrong in ({} if _equal(mine, wanted, tolerance) else mistakes or {}).items():
-        demand(not _equal(mine, wrong, tolerance), words)
+    if not equal(mine, wanted, tolerance):
+        guesses = [words for words, wrong in (mistakes or {}).items() if equal(mine, wrong, tolerance)]
+        demand(not guesses, f"{what} is wrong. This looks as if: {' Or: '.join(guesses)}")
     if isinstance(wanted, (list, tuple)):
         for number, (one, other) in enumerate(zip(mine, wanted), start=1):
             check(one, other, what=f"{what}, number {number},", tolerance=tolerance)
@@ -47,7 +56,7 @@ def check(mine, wanted, mistakes=None, what="The result", tolerance=1e-4):
         raise AssertionError(f"{what} must be numbers; it is {_in_words(mine)}.") from None
     demand(mine.shape == wanted.shape, f"{what} has the shape {tuple(mine.shape)}; it must be {tuple(wanted.shape)}.")
     demand(torch.isfinite(mine).all(), f"{what} holds NaN or infinity: is a step size far too large?")
-    demand(_equal(mine, wanted, tolerance), f"{what} is wrong: {_in_words(mine)}, but {_in_words(wanted)} is right.")
+    demand(equal(mine, wanted, tolerance), f"{what} is wrong: {_in_words(mine)}, but {_in_words(wanted)} is right.")
 
 
 def demand(holds, words):
@@ -61,60 +70,11 @@ def demand(holds, words):
         raise AssertionError(words)
 
 
-def follows(value, source, words):
-    """Raise AssertionError with these words unless a tensor depends, for autograd, on another."""
-    value = value.sum() if isinstance(value, torch.Tensor) else sum(one.sum() for one in value)
-    [gradient] = torch.autograd.grad(value, source, retain_graph=True, allow_unused=True) if value.requires_grad else [None]
-    demand(gradient is not None, words)
-
-
-@contextlib.contextmanager
-def without(*names):
-    """Take functions away from `ddlite` while an answer runs that is to do their work itself."""
-    kept = {name: getattr(ddlite, name) for name in names}
-
-    def missing(*_, **__):
-        raise AssertionError(f"Write it yourself: what ddlite's {' and '.join(names)} do is the task.")
-
-    try:
-        for name in names:
-            setattr(ddlite, name, missing)
-        yield
-    finally:
-        for name, function in kept.items():
-            setattr(ddlite, name, function)
-
-
-def example(seed, batches=2, passes=2):
-    """A small training to try answers on, drawn from a seed.
-
-    Returns what `ddlite.train` and `ddlite.meta_gradient` want, in float64: the loss of a network with 23 weights and two
-    outputs, its weights, images (batches, 3, 1, 2, 2), labels (batches, 3), step sizes (batches * passes,).
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
-        images = torch.randn(batches, 3, 1, 2, 2, dtype=torch.float64)
-        step_sizes = 0.1 + torch.rand(batches * passes, dtype=torch.float64)
-    network.double()
-    labels = torch.tensor([0, 1, 1]).repeat(batches, 1)
-    return unroll.loss_of(network), unroll.weights_of(network), images, labels, step_sizes
-
-
-def small(shape, classes):
-    """A network with one hidden layer of 64: a training of hundreds of outer steps on 8x8 digits takes seconds."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 64), nn.ReLU(), nn.Linear(64, classes))
-
-
-def teachers_seed():
-    """What hidden tests draw their examples from: a number that the teacher sets (`python -m ddlite grade --seed`), else 0."""
-    return int(os.environ.get("DDLITE_TEACHERS_SEED", 0))
-
-
-def _equal(mine, wanted, tolerance):
+def equal(mine, wanted, tolerance=1e-4):
+    """Whether two numbers, tensors, or lists of them agree, relative to the largest number wanted."""
     if isinstance(wanted, (list, tuple)):
         return (isinstance(mine, (list, tuple)) and len(mine) == len(wanted)
-                and all(_equal(one, other, tolerance) for one, other in zip(mine, wanted)))
+                and all(equal(one, other, tolerance) for one, other in zip(mine, wanted)))
     try:
         mine, wanted = (torch.as_tensor(value).detach().double() for value in (mine, wanted))
     except (TypeError, ValueError, RuntimeError):
@@ -124,12 +84,144 @@ def _equal(mine, wanted, tolerance):
     return bool((mine - wanted).abs().max() <= tolerance * max(wanted.abs().max().item(), 1e-12))
 
 
+def telling(draw, seed, tolerance=1e-2):
+    """An example in which no known mistake gives the right answer by chance, so that marks do not depend on the seed.
+
+    Args:
+        draw: `draw(seed)` gives an example: (what the answer is called with, the right answer, mistakes as for `check`).
+        seed: the first to try.
+        tolerance: a mistake that comes closer to the right answer than this, relative to it, tells nothing.
+
+    Returns the first example that tells. Raises RuntimeError where 1,000 seeds give none.
+    """
+    for attempt in range(1000):
+        example = given, right, mistakes = draw(seed + 7919 * attempt)
+        if not any(equal(wrong, right, tolerance) for wrong in mistakes.values()):
+            return example
+    raise RuntimeError("In none of 1,000 examples do all known mistakes differ from the right answer.")
+
+
+def follows(value, source, words):
+    """Raise AssertionError with these words unless a tensor depends, for autograd, on another."""
+    value = value.sum() if isinstance(value, torch.Tensor) else sum(one.sum() for one in value)
+    [gradient] = torch.autograd.grad(value, source, retain_graph=True, allow_unused=True) if value.requires_grad else [None]
+    demand(gradient is not None, words)
+
+
+@contextlib.contextmanager
+def alone(answer, *specifications):
+    """Take away what would do an answer's work while it runs, under whatever name the answer has it.
+
+    Args:
+        answer: the function that is to do its work itself.
+        specifications: the names, beside it in the notebook, of slow functions that say what it shall compute.
+
+    ddlite's functions that train, differentiate through a training or distil raise AssertionError meanwhile.
+    """
+    distill, evaluate = (sys.modules[f"ddlite.{name}"] for name in ("distill", "evaluate"))  # in ddlite, these are functions
+    owners = (unroll, adjoint, distill, evaluate, pools, scratch, baselines, chain.Chain, captured.Captured, distill.Learned,
+              distilled.DistilledSet)
+    functions = [value for owner in owners for name, value in vars(owner).items()
+                 if inspect.isfunction(value) and value.__module__ == (getattr(owner, "__module__", None) or owner.__name__)
+                 and name not in ALLOWED and not value.__code__.co_freevars and not name.startswith("__")]
+    functions += [own for name in specifications if inspect.isfunction(own := getattr(answer, "__globals__", {}).get(name))
+                  and not own.__code__.co_freevars and own is not answer]
+    functions = list({id(function): function for function in functions}.values())
+    kept = [(function, function.__code__) for function in functions]
+
+    def refuse(*_, **__):
+        raise AssertionError("Write it yourself: neither ddlite's functions nor the slow specification may do it for you.")
+
+    try:
+        for function in functions:
+            function.__code__ = refuse.__code__
+        yield
+    finally:
+        for function, code in kept:
+            function.__code__ = code
+
+
+class Shown:
+    """A batch that went through a network: its images, its logits, and the gradient that came back to them, if one did."""
+
+    def __init__(self, images, logits):
+        self.images, self.logits, self.gradient = images.detach(), logits.detach(), None
+
+    def learned(self, gradient):
+        self.gradient = gradient.detach() if self.gradient is None else self.gradient
+
+
+@contextlib.contextmanager
+def watching():
+    """Notes each batch that a `small` network sees; a list of `Shown`, in order.
+
+    To learn from a batch is to send a gradient back through its logits: who only watches a loss sends none.
+    """
+    shown = []
+
+    def note(module, inputs, logits):
+        if not isinstance(module, nn.Sequential) or not isinstance(inputs[0], torch.Tensor):
+            return
+        with contextlib.suppress(RuntimeError):  # tensors inside torch.func's transforms have no numbers to note
+            shown.append(Shown(inputs[0], logits))
+            if torch._C._functorch.maybe_get_level(logits) > 0:
+                shown[-1].gradient = torch.full_like(shown[-1].logits, math.nan)  # learned from, but unknown how
+            elif logits.requires_grad:
+                logits.register_hook(shown[-1].learned)
+
+    handle = nn.modules.module.register_module_forward_hook(note)
+    try:
+        yield shown
+    finally:
+        handle.remove()
+
+
+def keys_of(images):
+    """Something to recognise each image by."""
+    return [image.numpy().tobytes() for image in images.detach().float().contiguous()]
+
+
+def example(seed, batches=2, passes=2):
+    """A small training to try answers on, drawn from a seed.
+
+    Returns what `ddlite.train` and `ddlite.meta_gradient` want, in float64: the loss of a network with 23 weights and two
+    outputs, its weights, images (batches, 3, 1, 2, 2), labels (batches, 3), other ones in each batch, step sizes
+    (batches * passes,).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+        images = torch.randn(batches, 3, 1, 2, 2, dtype=torch.float64)
+        step_sizes = 0.1 + torch.rand(batches * passes, dtype=torch.float64)
+    network.double()
+    labels = torch.tensor([[0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 0, 1]])[torch.arange(batches) % 4]
+    return unroll.loss_of(network), unroll.weights_of(network), images, labels, step_sizes
+
+
+def small(shape, classes):
+    """A network with one hidden layer of 64: a training of hundreds of outer steps on 8x8 digits takes seconds."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 64), nn.ReLU(), nn.Linear(64, classes))
+
+
+def teachers_seed():
+    """What hidden tests draw their examples from: a number that the teacher sets (`python -m ddlite grade --seed`), else 0.
+
+    PyTorch takes seeds below 2**64 and heeds 32 bits of them: any longer number is as good, and gives one below 2**31.
+    """
+    return int(os.environ.get("DDLITE_TEACHERS_SEED", 0)) % (2**31 - 1)
+
+
 def _in_words(value):
     if isinstance(value, torch.Tensor) and value.numel() <= 5:
         value = value.detach().double()
         return str([round(one, 4) for one in value.flatten().tolist()] if value.dim() else round(value.item(), 6))
     if isinstance(value, torch.Tensor):
-        return f"a tensor with the mean {value.detach().double().mean():.4g} and the largest number {value.abs().max():.4g}"
+        value = value.detach().double()
+        return f"a tensor with the mean {value.mean():.4g} and the largest number {value.abs().max():.4g}"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}" if not isinstance(value, (int, float)) else f"{value:.6g}"
+
+
+__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "small", "teachers_seed", "telling",
+           "watching"]

@@ -1,0 +1,176 @@
+"""The checks of assignment 3's harder tasks, one call a task: learn a hundred images, compare them fairly."""
+
+import random
+from dataclasses import replace
+
+import torch
+
+import ddlite as dd
+from ddlite.course import tables
+from ddlite.course.a3 import Shifted
+from ddlite.course.checks import check, demand, keys_of, watching
+
+
+class Sealed:
+    """In place of the test images: nobody may look at them."""
+
+    def __getattr__(self, name):
+        raise AssertionError("Learning looks at the test images: they are for the report alone; learn from data.train.")
+
+
+def adapt(answer, pool, target, seed=0):
+    """Task 4: `adapt(pool, data, dset, outer_steps)` learns a set. Returns it, and the report of held-out networks on it."""
+    _adapted(answer, pool, target, seed, 3, 4)  # a few rounds first: what is wrong at once need not be waited for
+    for attempt in range(3):  # luck with the noise must not decide
+        learned, report = _adapted(answer, pool, target, seed + 5000 * attempt, 5, 30)
+        if report.mean >= max(55, report.before + 15):
+            break
+    words = (f"Held-out networks classify {report.mean:.0f} % of the target's validation images "
+             f"correctly; before any adaptation {report.before:.0f} %. ")
+    demand(report.mean >= report.before + 15, words + "Nothing was learned: do you move against "
+           "the gradient, round after round, with new images of the target in each?")
+    demand(report.mean >= 55, words + "55 % and more can be had. Something is learned: "
+           "are all rounds used, and the learning rates of the text?")
+    return learned, report
+
+
+def _adapted(answer, pool, target, seed, batches, rounds):
+    """One run on a part of the target, with other networks than the notebook's, each batch noted."""
+    generator = torch.Generator().manual_seed(seed)
+    part = torch.randperm(len(target.train), generator=generator)[: 9 * len(target.train) // 10]
+    data = replace(target, test=Sealed(), train=replace(target.train, images=target.train.images[part],
+                                                        labels=target.train.labels[part]))
+    noise = dd.DistilledSet.noise(target, batches=batches, passes=1, step_size=0.1, seed=seed)
+    kept, seen = noise.images.clone(), Shifted(pool, 1 + seed % 3)
+    torch.manual_seed(seed)
+    with watching() as shown:
+        learned = answer(seen, data, noise, rounds)
+    demand(isinstance(learned, dd.DistilledSet), "Return a DistilledSet: replace(dset, "
+           f"images=..., step_sizes=...); this is {type(learned).__name__}.")
+    demand(torch.equal(noise.images, kept) and bool((noise.step_sizes == torch.full_like(noise.step_sizes, 0.1)).all()),
+           "The set that came in was changed: work on copies (.detach().clone()).")
+    demand(learned.images.shape == kept.shape and len(learned.step_sizes) == len(noise.step_sizes),
+           "Images and step sizes must keep their shapes.")
+    demand(not torch.equal(learned.images, kept), "The images have not moved: does the "
+           "optimiser hold them, and do they get a .grad?")
+    demand(not torch.equal(learned.step_sizes, noise.step_sizes), "The step sizes have not "
+           "moved: does the optimiser hold them, and do they get a .grad?")
+    demand(learned.step_sizes.min() > 0, "A step size is 0: clamp them at 0.001.")
+    demand(torch.equal(learned.labels, noise.labels), "The labels were changed: they stay as they are.")
+    demand(not any(role == "held-out" for role, _ in seen.asked), "Learning uses held-out networks: they are kept for the report.")
+    used = [index for role, index in seen.asked if role == "training"]
+    demand(len(set(used)) >= 3, f"{len(set(used))} of the pool's {pool.size} training networks "
+           "were used: go round the pool that was handed in, first=2 * k.")
+    _check_rounds(shown, rounds, keys_of(data.train.images), target, len(noise.labels[0]))
+    demand(2 * rounds <= len(used), f"{len(used)} networks in {rounds} rounds: two in each are wanted.")
+    alike = torch.corrcoef(torch.stack([learned.images.detach().flatten(), kept.flatten()]))[0, 1]
+    demand(alike > 0.3, "These images have nothing of the noise that came in: learn them, from that noise, with the "
+           "meta-gradient alone.")
+    learned = replace(learned, images=learned.images.detach(), step_sizes=learned.step_sizes.detach())
+    return learned, dd.evaluate(learned, pool.networks("held-out", 4), dd.Fit(target), target.validation)
+
+
+def _check_rounds(shown, rounds, handed_in, target, synthetic):
+    known = {name: set(keys_of(getattr(target, name).images)) - set(handed_in) for name in ("train", "validation", "test")}
+    learned = [keys_of(one.images) for one in shown if one.gradient is not None and len(one.images) != synthetic]
+    for name, words in (("test", "test images, which are for the report alone"), ("validation", "validation images, which are "
+                        "there to choose by"), ("train", "images that were not handed in")):
+        demand(not any(known[name].intersection(keys) for keys in learned),
+               f"It learns from {words}: take `data.train`, of the `data` that is handed in.")
+    demand(learned, "The loss on real images is never differentiated: is pool_gradient called, with 128 images?")
+    inside = set(handed_in)
+    demand(all(inside.issuperset(keys) for keys in learned), "It learns from images that are none of data.train: take these as "
+           "they are.")
+    sizes = sorted(map(len, learned))
+    demand(100 <= sizes[len(sizes) // 2] <= 300, f"A real batch has {sizes[len(sizes) // 2]} images: 128 are wanted.")
+    demand(2 * rounds <= len(learned) <= 4 * rounds, f"{len(learned)} real batches were learned from in {rounds} rounds of "
+           f"two networks: {2 * rounds} are wanted.")
+    different = {frozenset(keys) for keys in learned}
+    demand(len(different) >= min(rounds, 8), "The real batch is the same again and again: draw a new one in each round.")
+    share = len({key for keys in learned for key in keys}) / len(handed_in)
+    demand(share >= 0.7 * (1 - (1 - 128 / len(handed_in)) ** rounds), f"Only {100 * share:.0f} % of the training images are ever "
+           "drawn: draw from all of them.")
+
+
+def compare(answer, seed=10):
+    """Task 5: `compare(learned, real, pool, data, sizes, passes, number)`; every wrong way to choose leads to other numbers."""
+    for number in range(3):
+        given, right, mistakes = _compared(seed + 100 * number, batches=1 + number)
+        mine = answer(*given)
+        mine = [*mine] if isinstance(mine, torch.Tensor) and mine.dim() == 1 else mine
+        check(mine, right, mistakes, "compare(...)", tolerance=2e-4)
+
+
+def _compared(seed, batches, number=3):
+    generator, chance = torch.Generator().manual_seed(seed), random.Random(seed)
+    factor = chance.uniform(0.8, 1.2)
+    sizes = chance.sample([round(factor * one, 4) for one in (0.031, 0.107, 0.39)], 3)
+    passes = (1, 2, 4)
+    real = tables.training_set(batches, 2, 0.0475 * factor, generator)
+    learned = tables.training_set(batches, 1, 0.1, generator)
+    learned = replace(learned, step_sizes=torch.tensor([factor * chance.uniform(0.27, 0.3) for _ in range(batches)]))
+
+    def tried(size, k):
+        return replace(real, step_sizes=torch.full((batches * k,), size))
+
+    choices = [(size, k) for size in sizes for k in passes]
+    places = tables.places_of({**{choice: tried(*choice) for choice in choices}, "came with": real, "learned": learned})
+    _, table, best, wrong = tables.rigged(choices, ("came with", "learned", "untrained"), number, number, chance,
+                                          lambda table, best: _pair_by_pair(table, sizes, passes, number))
+
+    def mean(choice, role="held-out", split="test", number=number):
+        return tables.mean(table, choice, role, split, number)
+
+    def rows(role="held-out", split="test", number=number):
+        return tuple(mean(choice, role, split, number) for choice in ("untrained", best, "learned"))
+
+    none, row, ours = right = rows()
+    mistakes = {f"random real: {words}": (none, mean(choice), ours) for words, choice in wrong.items()}
+    if any(abs(mean(choice) - row) < 0.3 for choice in {*choices, "came with", "learned"} - {best}):
+        return _compared(seed + 1, batches, number)  # two choices that look alike
+    return (learned, real, tables.Start(table, places, best), tables.data(), tuple(sizes), passes, number), right, {
+        **mistakes,
+        "random real has the learned images' step sizes: it needs its own best one.": (none, mean("learned"), ours),
+        "random real has the step sizes that it came with: choose its best.": (none, mean("came with"), ours),
+        "random real is not trained at all.": (none, none, ours),
+        "The learned images have random real's step sizes: they have their own.": (none, row, row),
+        "The networks are the pool's training networks: report on held-out ones.": rows("training"),
+        "The networks are validation networks: report on held-out ones.": rows("validation"),
+        "The learned images are tested on the pool's training networks, the others on held-out ones: use the same in all rows.":
+            (none, row, mean("learned", "training")),
+        "random real is tested on the validation networks, the others on held-out ones: use the same in all rows.":
+            (none, mean(best, "validation"), ours),
+        "no adaptation is tested on the validation networks, the others on held-out ones: use the same in all rows.":
+            (mean("untrained", "validation"), row, ours),
+        "The accuracies are of the validation images: report on the test images.": rows(split="validation"),
+        "The accuracies are of the training images: report on the test images.": rows(split="train"),
+        "random real's accuracy is that on the validation images, which have helped to choose.":
+            (none, mean(best, "validation", "validation"), ours),
+        "Only the first held-out network is used.": rows(number=1),
+        "One network more is used than was asked for.": rows(number=number + 1),
+        "The rows are in the wrong order: no adaptation, random real, learned.": (none, ours, row),
+        "The rows run backwards: no adaptation, random real, learned.": (ours, row, none),
+        "The accuracies are shares of 1: percents are wanted.": tuple(one / 100 for one in right),
+        "No adaptation: train on nothing at all.": (ours, row, ours),
+        "These are what is gained over no adaptation: return the accuracies.": (none, row - none, ours - none),
+    }
+
+
+def _pair_by_pair(table, sizes, passes, number):
+    """Choices of a size and of passes, one after the other and not as a pair: (words, choice)."""
+    def score(*choice):
+        return tables.mean(table, choice, "validation", "validation", number)
+
+    for k in (*passes, 2):
+        size = max(sizes, key=lambda one, k=k: score(one, k))
+        yield f"The step size is chosen for {k} passes, the passes then: try every pair.", (
+            size, max(passes, key=lambda one, size=size: score(size, one)))
+        yield f"Only {k} passes are tried: try every pair.", (size, k)
+    for size in sizes:
+        k = max(passes, key=lambda one, size=size: score(size, one))
+        yield f"The passes are chosen for the step size {size:g}, this then: try every pair.", (
+            max(sizes, key=lambda one, k=k: score(one, k)), k)
+        yield f"Only the step size {size:g} is tried: try every pair.", (size, k)
+    yield "Step size and passes are chosen by their means over the other: try every pair.", (
+        max(sizes, key=lambda one: sum(score(one, k) for k in passes)),
+        max(passes, key=lambda k: sum(score(one, k) for one in sizes)))
