@@ -110,9 +110,9 @@ def test_a_file_with_a_true_checksum_and_another_content(about, tmp_path):
 def test_what_is_no_ordinary_file_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path, words in ((tmp_path, "a folder"), (tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device")):
-        with pytest.raises(OSError, match=words):
+        with pytest.raises(ValueError, match=words):
             dd.DistilledSet.load(path)
-        with pytest.raises(OSError, match=words):
+        with pytest.raises(ValueError, match=words):
             files.read_json(path)
     with pytest.raises(FileNotFoundError, match="There is no file"):
         dd.DistilledSet.load(tmp_path / "nothing")

@@ -70,7 +70,7 @@ def write_json(path, content):
 
 
 def read_json(path):
-    """Read a JSON file. Raises ValueError, naming the file, if it is damaged, OSError if there is none that can be read."""
+    """Read a JSON file. Raises ValueError, naming the file, if it is damaged or none, FileNotFoundError if there is none."""
     path = _ordinary(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -115,14 +115,14 @@ def load_tensors(path):
 
 
 def _ordinary(path):
-    """The path, if a file can be read there: no folder, no pipe, no device. Raises OSError, naming it, otherwise."""
+    """The path, if a file can be read there: no folder, no pipe, no device. Raises ValueError, naming it, otherwise."""
     path = Path(path).expanduser()
     try:
         mode = path.stat().st_mode
     except OSError as cause:
         raise FileNotFoundError(f"There is no file {path}.") from cause
     if not stat.S_ISREG(mode):
-        raise OSError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}: the name of a file is needed.")
+        raise ValueError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}: the name of a file is needed.")
     return path
 
 
