@@ -15,7 +15,7 @@ def test_a_whole_number_of_any_kind(value):
 
 
 @pytest.mark.parametrize("value", [1.5, -1, "3", b"3", None, True, np.bool_(True), torch.tensor(True), float("nan"),
-                                   float("inf"), [3], (3,), {3: 3}, torch.tensor([1, 2]), np.array([1.5, 2]), 3 + 0j, object(), len])
+                                   float("inf"), [3], (3,), {3: 3}, torch.tensor([1, 2]), np.array([1.5, 2]), 3 + 0j, len])
 def test_what_is_no_whole_number(value):
     with pytest.raises(ValueError, match="n=.*: a whole number, 0 or more, is needed"):
         whole("n", value)
