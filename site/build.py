@@ -49,8 +49,7 @@ def playground_pieces():
         (STAGED / "fragments" / f"{name}.html").write_text(
             f'<link rel="stylesheet" href="_static/page.css">\n<div class="play">\n{playground.fragment(name)}</div>\n'
             f'<script src="_static/{name}.js" defer></script>\n', encoding="utf-8")
-    KEPT.write_text(playground.page(), encoding="utf-8")
-    shutil.copy(KEPT, STAGED / "_extra" / "play.html")
+    (STAGED / "_extra" / "play.html").write_text(playground.page(), encoding="utf-8")
 
 
 def fill(path, **values):
@@ -63,5 +62,6 @@ def fill(path, **values):
 if __name__ == "__main__":
     began = time.monotonic()
     build()
+    shutil.copy(SITE / "play.html", KEPT)
     size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file())
     print(f"{SITE / 'index.html'}: {size / 2**20:.1f} MiB, made in {time.monotonic() - began:.0f} s")

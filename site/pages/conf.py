@@ -13,7 +13,7 @@ html_math_renderer = "formulas"
 nb_execution_mode = "off"  # outputs are those that are stored
 nb_merge_streams = True
 nb_render_markdown_format = "gfm"  # the default has no tables
-myst_enable_extensions = ["dollarmath", "attrs_inline", "html_image"]
+myst_enable_extensions = ["dollarmath", "attrs_block", "attrs_inline", "html_image"]
 myst_heading_anchors = 3
 
 default_role = "py:obj"
