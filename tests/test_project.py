@@ -150,6 +150,7 @@ LAYERS = [layer.split() for layer in (
     """,
     """
     engines.adjoint
+    engines.layers
     engines.chain
     engines.captured
     engines.choose
