@@ -241,9 +241,15 @@ def normalisation(mean, std, channels):
 
 def need_data(data):
     """Raise ValueError, with the way out, for what is no `Data` where one is needed."""
-    if not all(hasattr(data, name) for name in ("train", "validation", "test", "classes", "shape")):
+    if not all(hasattr(data, name) for name in ("train", "validation", "test", "classes")):
         raise ValueError(f"A {type(data).__name__} was given where a whole data set is needed: ddlite.load('digits'), or "
                          "ddlite.from_arrays(...) for your own pictures.")
+
+
+def need_split(split):
+    """Raise ValueError, with the way out, for what is no `Split` where one is needed."""
+    if not all(hasattr(split, name) for name in ("images", "labels", "mean", "std")):
+        raise ValueError(f"A {type(split).__name__} was given where one part of a data set is needed, e.g. data.test.")
 
 
 def normalise(images, mean, std):

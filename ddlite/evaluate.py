@@ -11,6 +11,8 @@ from tqdm.auto import tqdm
 
 from ddlite.goals import predict
 from ddlite.machinery import ranks
+from ddlite.machinery.arguments import several, whole
+from ddlite.valid import need_set
 
 LONG = 600  # seconds, from which on evaluate says beforehand how long it will take
 
@@ -140,8 +142,14 @@ def evaluate(dset, networks, goal, split, after=None):
     says so beforehand, in a warning.
     Raises ValueError for another normalisation, for passes that the set does not have, or if there is no network.
     """
+    need_set(dset)
+    if not hasattr(goal, "rate"):
+        raise ValueError(f"A {type(goal).__name__} was given as goal: what to score by is needed, e.g. ddlite.Fit(data).")
+    if not hasattr(networks, "__len__") or isinstance(networks, torch.nn.Module):
+        raise ValueError(f"A {type(networks).__name__} was given as networks: a list is needed, e.g. [network], or "
+                         "start.networks('held-out', 200).")
     dset.check_split(split)
-    after = tuple(range(dset.passes + 1)) if after is None else tuple(sorted(after))
+    after = tuple(range(dset.passes + 1)) if after is None else tuple(sorted(set(several("after", after, whole))))
     if not after or not 0 <= after[0] <= after[-1] <= dset.passes:
         raise ValueError(f"after={list(after)}: the set has {dset.passes} passes, so that 0..{dset.passes} can be scored.")
     device, classes = split.images.device, len(dset.classes)

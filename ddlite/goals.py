@@ -3,6 +3,8 @@
 import torch
 
 from ddlite import batches, unroll
+from ddlite.data import need_data, need_split
+from ddlite.machinery.arguments import whole
 
 
 class Fit:
@@ -17,6 +19,7 @@ class Fit:
     loss_is, score_is = "cross-entropy", "accuracy on validation images, %"  # in words, for panels and pictures
 
     def __init__(self, data):
+        need_data(data)
         self.data = data
 
     def __repr__(self):
@@ -62,9 +65,10 @@ class Attack(Fit):
 
     def __init__(self, data, victim, target):
         super().__init__(data)
-        if victim == target or not {victim, target} <= set(range(len(data.classes))):
-            raise ValueError(f"Victim {victim}, target {target}: two different class numbers in 0..{len(data.classes) - 1} are "
-                             "needed.")
+        most = len(data.classes) - 1
+        victim, target = whole("victim", victim, most=most), whole("target", target, most=most)
+        if victim == target:
+            raise ValueError(f"victim={victim}, target={target}: two different class numbers in 0..{most} are needed.")
         self.victim, self.target = victim, target
         self.name = f"attack {victim} as {target}"
 
@@ -138,6 +142,7 @@ def in_chunks(loss, images, labels, at_once=None):
 
 def predict(network, split, at_once=500):
     """The class that a network gives each image of a `Split`: (N,), int64. `at_once` bounds the memory."""
+    need_split(split)
     with torch.no_grad():
         # Channels last in memory: the same numbers, and on a CPU convolution and pooling take half the time or less.
         return torch.cat([network(images.to(memory_format=torch.channels_last)).argmax(1)

@@ -56,7 +56,7 @@ class PoolStart:
         del self._identity["size"]  # a larger pool has the same first networks
         mark = fingerprint(torch.tensor(list(repr(self._identity).encode())))
         name = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", f"{source.name}-{self._identity['network']}")  # no way out of the folder
-        self.folder = None if folder is None else Path(folder) / f"{name}-{mark}"
+        self.folder = None if folder is None else Path(folder).expanduser() / f"{name}-{mark}"
 
     def __repr__(self):
         return f"PoolStart({self.size} of {self.fresh!r}, pre-trained on {self.source.name!r})"

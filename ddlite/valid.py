@@ -2,6 +2,7 @@
 
 import torch
 
+from ddlite.data import need_split
 from ddlite.machinery.arguments import shown
 
 
@@ -29,8 +30,7 @@ def check_kinds(dset):
 
 def check_classes(split, classes):
     """Raise ValueError for a `Split` of other classes than these, or of the same in another order."""
-    if not hasattr(split, "images"):
-        raise ValueError(f"A {type(split).__name__} was given where one part of a data set is needed, e.g. data.test.")
+    need_split(split)
     theirs = getattr(split, "classes", None) or classes
     if len(theirs) != len(classes):
         raise ValueError(f"The {split.name} images are of {len(theirs)} classes, the distilled set of {len(classes)}.")

@@ -89,6 +89,29 @@ def test_neighbours(given):
         dd.baselines.nearest_neighbour(given["goal"], given["data"])
 
 
+@pytest.mark.parametrize("options, words", [
+    ({"dset": None}, "A NoneType was given where a distilled set"), ({"goal": 3}, "A int was given as goal"),
+    ({"split": None}, "where one part of a data set is needed, e.g. data.test"), ({"after": "3"}, "after='3'"),
+    ({"after": 3}, "after=3: a list"), ({"after": [1.5]}, "after=1.5"), ({"after": []}, "a list of at least one"),
+    ({"after": [4]}, r"after=\[4\]: the set has 3 passes"),
+    ({"networks": dd.MLP()}, "A MLP was given as networks: a list is needed"),
+    ({"networks": None}, "A NoneType was given as networks"), ({"networks": []}, "no network to evaluate"),
+])
+def test_evaluate(given, options, words):
+    arguments = {"dset": given["dset"], "networks": given["start"].networks("held-out", 1), "goal": given["goal"],
+                 "split": given["data"].test, **options}
+    with pytest.raises(ValueError, match=words):
+        dd.evaluate(**arguments)
+
+
+def test_a_part_is_not_the_whole_nor_the_whole_a_part(given):
+    for make in (dd.Fit, lambda data: dd.Attack(data, 0, 1), lambda data: dd.RandomStart(dd.MLP, data), dd.DistilledSet.noise):
+        with pytest.raises(ValueError, match="A Split was given where a whole data set is needed"):
+            make(given["data"].train)
+    with pytest.raises(ValueError, match="A Data was given where one part of a data set is needed, e.g. data.test"):
+        dd.accuracy(given["start"].networks("held-out", 1)[0], given["data"])
+
+
 @pytest.mark.parametrize("change, words", [
     ({"passes": 1.5}, "passes=1.5: a whole number, 1 or more"), ({"passes": "3"}, "passes='3'"),
     ({"outer_steps": 0}, "outer_steps=0"),

@@ -199,8 +199,9 @@ def test_the_loss_and_the_measures_of_an_attack(digits):
     assert list(goal.measures(predicted, true).values()) == [25, 50, 50] and goal.rate(predicted, true) == 50
     assert goal.rate(torch.tensor([8, 8, 8, 8, 8, 1, 1, 1]), true) == 100
     assert type(dd.goals.named(goal.name, digits)) is dd.Attack and dd.goals.named(goal.name, digits).target == 8
-    for classes in ((3, 3), (0, 10), (-1, 2)):
-        with pytest.raises(ValueError, match="two different class numbers in 0..9"):
+    for classes, words in (((3, 3), "two different class numbers in 0..9"), ((0, 10), "target=10: .*, from 0 to 9"),
+                           ((-1, 2), "victim=-1"), ((True, 0), "victim=True"), (("0", "1"), "victim='0'")):
+        with pytest.raises(ValueError, match=words):
             dd.Attack(digits, *classes)
 
 

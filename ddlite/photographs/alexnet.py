@@ -1,5 +1,7 @@
 """AlexNet, and torchvision's ImageNet weights for it (section 4.3 of the paper)."""
 
+import os
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -52,6 +54,7 @@ def imagenet(shape, classes, weights=None, folder=None, width=64):
     if weights is None:
         from torchvision.models import AlexNet_Weights  # takes seconds to import
 
+        folder = None if folder is None else os.path.expanduser(folder)
         try:
             weights = torch.hub.load_state_dict_from_url(AlexNet_Weights.IMAGENET1K_V1.url, folder, "cpu", check_hash=True,
                                                          weights_only=True)
