@@ -14,7 +14,7 @@ from ddlite.scratch import Recipe
 from ddlite.starts import begin
 from ddlite.storage import PIXELS, floats
 from ddlite.unrollable import check, copied, gradients_on
-from ddlite.valid import check_classes, check_parts
+from ddlite.valid import check_parts, check_split
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -264,15 +264,7 @@ class DistilledSet:
 
         Raises ValueError with both normalisations, or with the classes.
         """
-        check_classes(split, self.classes)
-        if split.images.shape[1:] != self.images.shape[2:]:
-            raise ValueError(f"The {split.name} images are {tuple(split.images.shape[1:])}, those of the distilled set "
-                             f"{tuple(self.images.shape[2:])}: load the data with the same size= and channels=.")
-        theirs, own = (*split.mean, *split.std), (*self.mean, *self.std)
-        if len(theirs) != len(own) or any(abs(a - b) > min(1e-4, 1e-3 * std) for a, b, std in zip(theirs, own, 2 * self.std)):
-            raise ValueError(f"The {split.name} images were normalised with mean {split.mean} and std {split.std}, the "
-                             f"distilled set with mean {self.mean} and std {self.std}. Load the data with the set's "
-                             "normalisation: from_arrays(..., mean=dset.mean, std=dset.std).")
+        check_split(self, split)
 
     def save(self, path, initial=None):
         """Write the set as one safetensors file, atomically.

@@ -41,6 +41,19 @@ def check_classes(split, classes):
                              "from_arrays(..., classes=dset.classes).")
 
 
+def check_split(dset, split):
+    """Raise ValueError for a `Split` that a network trained on a set would misread: other shapes, normalisation or classes."""
+    check_classes(split, dset.classes)
+    if split.images.shape[1:] != dset.images.shape[2:]:
+        raise ValueError(f"The {split.name} images are {tuple(split.images.shape[1:])}, those of the distilled set "
+                         f"{tuple(dset.images.shape[2:])}: load the data with the same size= and channels=.")
+    theirs, own = (*split.mean, *split.std), (*dset.mean, *dset.std)
+    if len(theirs) != len(own) or any(abs(a - b) > min(1e-4, 1e-3 * std) for a, b, std in zip(theirs, own, 2 * dset.std)):
+        raise ValueError(f"The {split.name} images were normalised with mean {split.mean} and std {split.std}, the "
+                         f"distilled set with mean {dset.mean} and std {dset.std}. Load the data with the set's "
+                         "normalisation: from_arrays(..., mean=dset.mean, std=dset.std).")
+
+
 def check_parts(dset):
     """Raise ValueError unless a `DistilledSet`'s images, labels, step sizes and momentum fit together and make sense."""
     check_kinds(dset)

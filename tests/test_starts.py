@@ -131,7 +131,7 @@ def test_a_pool_file_of_other_tensors_is_refused(tiny, tmp_path):
     for changed in ({"linear1.weight": tensors["linear1.weight"]}, {**tensors, "linear1.bias": torch.zeros(1)},
                     {**tensors, "other": torch.zeros(1)}):
         dd.pools.save_tensors(path, changed, about)
-        with pytest.raises(ValueError, match="belongs to another pool: remove it"):
+        with pytest.raises(ValueError, match="belongs to another pool, or was changed: remove it"):
             pool.networks("training")[0]
 
 
