@@ -233,7 +233,9 @@ class DistilledSet:
         for passes that the set does not have.
         """
         with gradients_on():
-            self._check(network)
+            if not self.recipe and (kind := chain.looks(check(network))) not in self._kinds:
+                check(network, self.images.flatten(0, 1)[:4].to(next(network.parameters()).device), len(self.classes))
+                self._kinds.append(kind)
             trained = begin(self, copied(network), own_weights)
             here = self.to(next(trained.parameters()).device)
             if self.recipe and passes in (None, 1):
@@ -247,13 +249,6 @@ class DistilledSet:
     @cached_property
     def _kinds(self):
         return []  # of networks that were checked: many of one kind are trained on a set, and one tells for all
-
-    def _check(self, network):
-        """Refuse a network that cannot be trained on the set. Each kind of network is tried but once."""
-        if not self.recipe and (looks := chain.looks(check(network))) not in self._kinds:
-            images, labels = self.examples()
-            check(network, images[:4].to(next(network.parameters()).device), len(self.classes))
-            self._kinds.append(looks)
 
     def normalise(self, images):
         """Grey levels in 0..1, (N, C, H, W), normalised as a network trained on this set needs them."""

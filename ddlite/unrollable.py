@@ -11,14 +11,12 @@ import random
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call
-from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.spectral_norm import SpectralNorm
 
-FEW = 4  # images that a network is tried on
-LARGE = 5_000_000  # weights from which on second derivatives are not compared with differences: too much memory
-DTYPES = {torch.float32: "float", torch.float64: "double", torch.float16: "half", torch.bfloat16: "bfloat16"}
+from ddlite import derivatives
+
+FEW = 3  # images that a network is tried on
 
 
 @contextlib.contextmanager
@@ -52,11 +50,13 @@ def check(network, images=None, classes=None, twice=False):
     if images is not None:
         with _undisturbed(images.device), gradients_on():
             images = images.detach()[:FEW].clone()
+            if twice:  # in learning, real and distilled images are laid out channels last in memory
+                images = images.to(memory_format=torch.channels_last)
             if len(images) == 1:  # to see one among others, another is needed
                 images = torch.cat([images, images.flip(-1).roll(1, -1)])
             own = copied(network)
             _check_calls(own, images, classes)
-            _check_derivatives(own, images, twice)
+            derivatives.check(own, images, twice)
     return network
 
 
@@ -66,9 +66,9 @@ def copied(network):
         with gradients_on():
             return copy.deepcopy(network)
     except Exception as cause:  # whatever the attributes of a module do that are not made for copying
-        raise ValueError(f"This {type(network).__name__} cannot be copied ({_line(cause)}). In place of nn.utils.weight_norm "
-                         "and spectral_norm, take those of nn.utils.parametrizations; and keep no results of earlier calls in "
-                         "the network.") from cause
+        raise ValueError(f"This {type(network).__name__} cannot be copied ({derivatives.line(cause)}). In place of "
+                         "nn.utils.weight_norm and spectral_norm, take those of nn.utils.parametrizations; and keep no results "
+                         "of earlier calls in the network.") from cause
 
 
 def logits_of(network, images, classes=None):
@@ -79,14 +79,16 @@ def logits_of(network, images, classes=None):
     name, shape = type(network).__name__, tuple(images.shape[1:])
     for weight in network.parameters():
         if weight.requires_grad and weight.is_floating_point() and weight.dtype != images.dtype:
-            raise ValueError(f"The weights of this {name} are {_short(weight.dtype)}, the images {_short(images.dtype)}: call "
-                             f"network.{DTYPES.get(images.dtype, 'float')}() first.")
+            way = "float()" if images.dtype == torch.float32 else f"to({images.dtype})"
+            raise ValueError(f"The weights of this {name} are {weight.dtype}, the images {images.dtype}: call "
+                             f"network.{way} first.")
     try:
         logits = network(images)
     except Exception as cause:  # the code of a network may raise anything when it is given images of another shape
-        raise ValueError(f"This {name} does not take images {shape} ({_line(cause)}): build it for them, as in "
-                         f"make(data.shape, len(data.classes)), and pre-train it on a source of the same shape: "
-                         "load(..., size=, channels=).") from cause
+        way = ("use flatten(1) in its forward, since images are laid out channels last in memory" if "view" in str(cause) else
+               "build it for them, as in make(data.shape, len(data.classes)), and pre-train it on a source of the same shape: "
+               "load(..., size=, channels=)")
+        raise ValueError(f"This {name} does not take images {shape} ({derivatives.line(cause)}): {way}.") from cause
     if not isinstance(logits, torch.Tensor):
         raise ValueError(f"This {name} returns a {type(logits).__name__}, and logits (N, classes), a tensor, are needed: wrap "
                          "it in a module whose forward returns the logits alone.")
@@ -97,7 +99,7 @@ def logits_of(network, images, classes=None):
         raise ValueError(f"This {name} gives {logits.shape[1]} logits for an image, and {classes} classes need {classes}: "
                          f"build it for them, as in make(shape, {classes}).")
     if not logits.is_floating_point():
-        raise ValueError(f"This {name} gives {_short(logits.dtype)} numbers: logits are needed, not the number of a class.")
+        raise ValueError(f"This {name} gives {logits.dtype} numbers: logits are needed, not the number of a class.")
     return logits
 
 
@@ -106,12 +108,13 @@ def takes(network, images, classes=None):
 
     For what trains networks that may have BatchNorm and dropout: it is tried in evaluation mode. Raises ValueError.
     """
+    _check_numbers(network)
     own = copied(network).eval()
     with torch.no_grad(), _undisturbed(images.device):
-        return logits_of(own, images[:1], classes).shape[1]
+        return logits_of(own, images[:1].clone(memory_format=torch.channels_last), classes).shape[1]
 
 
-def not_finite(network, images=None):
+def not_finite(network, images=None, classes=None):
     """Why a network is not finite before any training, in words, or "": its weights, its logits for images, or their gradients.
 
     This tells a network that makes NaN by itself from a training that diverged.
@@ -124,7 +127,7 @@ def not_finite(network, images=None):
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     for some in () if images is None else images.split(50):
         with _undisturbed(some.device), gradients_on():
-            logits = logits_of(network, some)
+            logits = logits_of(network, some, classes)
             found = [logits]
             if logits.requires_grad:
                 found += torch.autograd.grad(logits.square().sum(), weights, materialize_grads=True)
@@ -134,16 +137,22 @@ def not_finite(network, images=None):
     return ""
 
 
-def _check_layers(network):
-    """Refuse what can be told without images."""
+def _check_numbers(network):
+    """Refuse what is no network, or one whose weights are no numbers yet."""
     if not isinstance(network, nn.Module):
-        raise ValueError(f"A network, an nn.Module, is needed, and not {_what(network)}.")
+        what = f"the class {network.__name__}" if isinstance(network, type) else f"a {type(network).__name__}"
+        raise ValueError(f"A network, an nn.Module, is needed, and not {what}.")
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         if nn.parameter.is_lazy(tensor):
             raise ValueError(f"{name!r} of this {type(network).__name__} is lazy and has no shape yet: call the network once "
                              "before, e.g. network(data.train.images[:1]), in `make` network(torch.zeros(1, *shape)).")
         if tensor.is_meta:
             raise ValueError(f"{name!r} of this {type(network).__name__} has no numbers (device meta): load them first.")
+
+
+def _check_layers(network):
+    """Refuse what can be told without images."""
+    _check_numbers(network)
     for name, module in network.named_modules():
         if words := _said(module):
             raise ValueError(f"Layer {name!r}, a {type(module).__name__}, {words}")
@@ -186,14 +195,16 @@ def _undisturbed(device):
 
 def _check_calls(network, images, classes):
     """Refuse a network whose calls change it or differ; it is left with slightly other weights."""
-    name, before = type(network).__name__, _state(network)
-    if words := not_finite(network, images):
+    name, before, given = type(network).__name__, _state(network), images.clone()
+    if words := not_finite(network, images, classes):
         raise ValueError(words)
-    logits = logits_of(network, images, classes)
     for (place, was), now in zip(before.items(), _state(network).values(), strict=True):
         if was.shape != now.shape or not torch.equal(was, now):
             raise ValueError(f"{place!r} of this {name} changes whenever the network is called, and no gradient knows of it: "
                              "call network.eval() first, or leave that layer out.")
+    if not torch.equal(images, given):
+        raise ValueError(f"This {name} changes the images that it is given: leave inplace=True out of its first layers, and "
+                         "write x = x - 1 in place of x -= 1.")
     _move(network)  # where weights are 0, as in a last layer often, nothing would be seen of what comes before
     if not logits_of(network, images).isfinite().all():
         with torch.no_grad():
@@ -205,74 +216,12 @@ def _check_calls(network, images, classes):
         raise ValueError(f"Two calls of this {name} on the same images are not the same: something in it draws random numbers "
                          "(dropout, noise) or remembers earlier calls. Call network.eval() first, or leave it out.")
     try:
-        alone = torch.cat([logits_of(network, image[None]) for image in images])
+        alone = torch.cat([logits_of(network, images[k:k + 1]) for k in (0, len(images) - 1)])
     except ValueError as cause:
         raise ValueError(f"This {name} takes {len(images)} images together, but not one alone: {cause}") from cause
-    if not _alike(logits, alone, 1e-3):
+    if not _alike(logits[[0, -1]], alone, 1e-3):
         raise ValueError(f"This {name} gives an image other logits alone than among others: something in it looks at the whole "
                          "batch (BatchNorm without running statistics, a mean over images). Use nn.GroupNorm, or leave it out.")
-
-
-def _check_derivatives(network, images, twice):
-    """Refuse a network without the derivatives that are needed, or with wrong ones."""
-    name = type(network).__name__
-    weights = {place: weight for place, weight in network.named_parameters() if weight.requires_grad}
-    inputs = [images.requires_grad_(), *(weight.detach().clone().requires_grad_() for weight in weights.values())]
-    places, along = ["the images", *weights], _like(inputs, 0)
-
-    def first(inputs, twice=False):
-        logits = functional_call(network, dict(zip(weights, inputs[1:])), (inputs[0],))
-        loss = F.cross_entropy(logits, torch.arange(len(logits), device=logits.device) % logits.shape[1])
-        return torch.autograd.grad(loss, inputs, create_graph=twice, materialize_grads=True)
-
-    def second(inputs, along):
-        curved = [(gradient, u) for gradient, u in zip(first(inputs, twice=True), along) if gradient.requires_grad]
-        return torch.autograd.grad([one for one, _ in curved], inputs, [u for _, u in curved], materialize_grads=True)
-
-    try:
-        found = second(inputs, along) if twice else first(inputs)
-    except RuntimeError as cause:
-        raise ValueError(f"This {name} cannot be differentiated {'twice ' * twice}({_line(cause)}): no layer may detach its "
-                         "result, compute it under torch.no_grad(), or lack a derivative.") from cause
-    for place, one in zip(places, found):
-        if not one.isfinite().all():
-            raise ValueError(f"The {'second ' * twice}derivatives of this {name} are NaN or infinite at {place!r} before any "
-                             "training: look for a root or a norm of 0, or a division by 0, in its forward.")
-    if not twice or sum(weight.numel() for weight in weights.values()) > LARGE:
-        return
-    if not found[0].any():
-        raise ValueError(f"No gradient of this {name} reaches the images, so that they could not be learned: is there a "
-                         "detach(), a rounding or a change to whole numbers in its forward?")
-    network.double()
-    inputs = [torch.randn(images.shape, generator=torch.Generator().manual_seed(0)), *inputs[1:]]
-    inputs = [one.detach().to(images.device, torch.float64).requires_grad_() for one in inputs]
-    for attempt in range(3):
-        along = _like(inputs, attempt)
-
-        def differences(length, along=along):
-            there, back = (first([(one + side * length * u).detach().requires_grad_() for one, u in zip(inputs, along)])
-                           for side in (1, -1))
-            return [(one - other) / (2 * length) for one, other in zip(there, back)]
-
-        try:
-            differ, exact = differences(1e-6), second(inputs, along)
-        except RuntimeError:  # code made for one precision only
-            return
-        if not (wrong := _unlike(differ, exact)):
-            return
-        # Two differences that are at odds say nothing: a kink (as of ReLU) lies between, or there is single precision within.
-        if not _unlike(differ, differences(1e-7)):
-            raise ValueError(f"PyTorch's second derivatives of this {name} are no differences of its first ones (at "
-                             f"{places[wrong[0]]!r}): what is learned through them would be wrong. Somewhere a gradient is not "
-                             "that of what is computed, by a detach(), by rounding with a gradient of its own, by a hook or an "
-                             "autograd.Function.")
-
-
-def _unlike(ours, theirs):
-    """The places where tensors in two lists differ by a thousandth and more of their size (and not by next to nothing)."""
-    largest = max(one.norm() for one in ours)
-    return [place for place, (one, other) in enumerate(zip(ours, theirs))
-            if not (one - other).norm() <= 1e-3 * one.norm() + 1e-5 * largest]
 
 
 def _state(network):
@@ -284,15 +233,8 @@ def _move(network):
     """Move the weights that are trained a little at random, each by about a tenth of its size."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     with torch.no_grad():
-        for weight, way in zip(weights, _like(weights, 0)):
+        for weight, way in zip(weights, derivatives.like(weights, 0)):
             weight.add_(way, alpha=0.1)
-
-
-def _like(tensors, seed):
-    """Random tensors (the same at every call) of like shapes and like size, or of size 0.1 where there are zeros."""
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(one.shape, generator=generator).to(one) * (one.detach().square().mean().sqrt() + 0.1 * (not one.any()))
-            for one in tensors]
 
 
 def _generators(device):
@@ -302,15 +244,3 @@ def _generators(device):
 
 def _alike(ours, theirs, share):
     return (ours - theirs).abs().max() <= share * ours.abs().max()
-
-
-def _line(cause):
-    return (str(cause) or type(cause).__name__).strip().splitlines()[0]
-
-
-def _short(dtype):
-    return str(dtype).removeprefix("torch.")
-
-
-def _what(thing):
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"

@@ -145,6 +145,7 @@ LAYERS = [layer.split() for layer in (
     data
     batches
     networks
+    derivatives
     unrollable
     unroll
     """,

@@ -143,10 +143,12 @@ REFUSED = {  # what a network does: the words that say so
     "batch statistics by hand": (lambda: net(lambda self, h: h - h.mean(0)), "other logits alone than among others"),
     "functional batch norm": (lambda: net(lambda self, h: F.batch_norm(h, None, None, training=True)), "not one alone"),
     "the batch taken for time": (lambda: Recurrent(batch_first=False), "other logits alone than among others"),
-    "a batch of four only": (lambda: net(lambda self, h: h.view(4, 12)), "not one alone"),
+    "a batch of three only": (lambda: net(lambda self, h: h.view(3, 12)), "not one alone"),
     "spectral norm": (lambda: net(norm=parametrizations.spectral_norm(nn.Linear(12, 3))), "moves its vectors.*eval"),
     "spectral norm of old": (lambda: nn.Sequential(nn.Flatten(), nn.utils.spectral_norm(nn.Linear(64, 3))), "moves its"),
     "weight norm of old": (lambda: nn.Sequential(nn.Flatten(), nn.utils.weight_norm(nn.Linear(64, 3))), "parametrizations"),
+    "images changed in place": (lambda: nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(64, 3)), "changes the im"),
+    "images changed by a little": (lambda: nn.Sequential(Darker(), nn.Flatten(), nn.Linear(64, 3)), "changes the images"),
     "weights changed by a call": (lambda: net(clamped), "'last.weight'.*changes"),
     "a part of the gradient detached": (lambda: net(lambda self, h: h * h.detach()), "second derivatives"),
     "images detached": (lambda: nn.Sequential(Detached(), nn.Flatten(), nn.Linear(64, 3)), "No gradient.*reaches the images"),
@@ -185,6 +187,12 @@ REFUSED = {  # what a network does: the words that say so
 class Detached(nn.Module):
     def forward(self, images):
         return images.detach()
+
+
+class Darker(nn.Module):
+    def forward(self, images):
+        images -= 0.1
+        return images
 
 
 class Whole(nn.Module):
@@ -349,6 +357,30 @@ def test_odd_networks_go_through_distill_and_training(what, data, tmp_path):
     _, expected = by_hand(network, loaded.images, loaded.labels, loaded.step_sizes, (data.test.images, data.test.labels))
     for (name, ours), theirs in zip(trained.named_parameters(), expected.parameters()):
         torch.testing.assert_close(ours, theirs, msg=name, rtol=1e-4, atol=1e-5)
+
+
+def test_a_view_of_coloured_pictures_is_told_in_words():
+    """Images are laid out channels last in memory: a convolution's result cannot be viewed as rows, but flattened."""
+
+    class Views(nn.Module):
+        def __init__(self, rows):
+            super().__init__()
+            self.conv, self.out, self.rows = nn.Conv2d(3, 2, 3), nn.Linear(72, 3), rows
+
+        def forward(self, images):
+            hidden = self.conv(images)
+            return self.out(self.rows(hidden))
+
+    coloured = made_up((3, 8, 8), classes=3, n=60)
+    learned(coloured, dd.FixedStart(Views(lambda hidden: hidden.flatten(1))))
+    with pytest.raises(ValueError, match=r"use flatten\(1\) in its forward"):
+        learned(coloured, dd.FixedStart(Views(lambda hidden: hidden.view(len(hidden), -1))))
+    views, goal = Views(lambda hidden: hidden.view(len(hidden), -1)), dd.Fit(coloured)
+    flat = dd.unroll.with_weights(Views(lambda hidden: hidden.flatten(1)), dd.weights_of(views))
+    one, other = (dd.evaluate(dd.DistilledSet.noise(coloured), [each], goal, coloured.test).scores for each in (views, flat))
+    assert one == other  # a set that is there can be used on it
+    with pytest.raises(ValueError, match="use flatten"):
+        dd.pretrain(views, coloured, epochs=1)
 
 
 def test_a_check_disturbs_nothing_and_is_made_once_for_each_kind(data):
