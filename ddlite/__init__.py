@@ -4,27 +4,37 @@ Three nouns carry it: where training *starts*, the *goal* that the trained netwo
 the *distilled set*. `ddlite.show` (still pictures) and `ddlite.live` (the interactive panel) are imported by themselves.
 """
 
-from ddlite import baselines, plain, profiles
-from ddlite.compare import Comparison
-from ddlite.data import Data, Split, from_arrays, load
-from ddlite.distill import State, distill
-from ddlite.distilled import DistilledSet
-from ddlite.engines import adjoint, chain
-from ddlite.evaluate import Report, evaluate
-from ddlite.goals import Attack, Fit, accuracy
-from ddlite.learned import Diverged
-from ddlite.networks import MLP, AlexCifarNet, ConvNet3, LeNet, SmallLeNet, initialise
-from ddlite.photographs.alexnet import AlexNet, imagenet
-from ddlite.pools import PoolStart, pretrain
-from ddlite.results import manifest, manifests, shipped
-from ddlite.scratch import Recipe, train_from_scratch
-from ddlite.starts import FixedStart, RandomStart
-from ddlite.storage import Pixels
-from ddlite.unroll import loss_of, meta_gradient, outputs_of, train, weights_of
+import importlib
+import sys
+import types
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["MLP", "AlexCifarNet", "AlexNet", "Attack", "Comparison", "ConvNet3", "Data", "DistilledSet", "Diverged", "Fit",
-           "FixedStart", "LeNet", "Pixels", "PoolStart", "RandomStart", "Recipe", "Report", "SmallLeNet", "Split", "State",
-           "accuracy", "adjoint", "baselines", "chain", "distill", "evaluate", "from_arrays", "imagenet", "initialise",
-           "load", "loss_of", "manifest", "manifests", "meta_gradient", "outputs_of", "plain", "pretrain", "profiles",
-           "shipped", "train", "train_from_scratch", "weights_of"]
+
+if TYPE_CHECKING:
+    from ddlite.public import *  # noqa: F403
+
+
+class _Package(types.ModuleType):
+    """Imports what is asked for when it is asked for: PyTorch takes seconds, and `ddlite --help` should not wait for it."""
+
+    def __getattr__(self, name):
+        if name.startswith("_") and name != "__all__":
+            raise AttributeError(f"module 'ddlite' has no attribute {name!r}")
+        if find_spec(f"ddlite.{name}"):
+            importlib.import_module(f"ddlite.{name}")
+            return vars(self).get(name, sys.modules[f"ddlite.{name}"])
+        return getattr(importlib.import_module("ddlite.public"), name)
+
+    def __setattr__(self, name, value):
+        # The functions `distill` and `evaluate` have the names of their files: in `ddlite`, the name means the function.
+        if name in ("distill", "evaluate") and isinstance(value, types.ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+    def __dir__(self):
+        return sorted({*vars(self), *self.__all__})
+
+
+sys.modules[__name__].__class__ = _Package

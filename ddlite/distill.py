@@ -134,7 +134,10 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     dset = dset.to(goal.data.train.images.device)
     learned, keep = Learned(dset, settings, engine, carries=start if hasattr(start, "carried") else None), None
     if checkpoint is not None:
-        keep = Checkpoint(checkpoint, checkpoint_every, {**settings, "start": dset.start, "data": goal.data.fingerprint,
+        on_cpu = goal.data.train.images.device.type == "cpu"
+        keep = Checkpoint(checkpoint, checkpoint_every, {**settings, "engine": engine or "what fits",
+                                                         "threads": torch.get_num_threads() if on_cpu else None,
+                                                         "start": dset.start, "data": goal.data.fingerprint,
                                                          "layers": repr(start.networks("validation")[0]),
                                                          "goal": goal.name, "set": fingerprint(*dset.tensors().values()),
                                                          "normalisation": [*dset.mean, *dset.std],

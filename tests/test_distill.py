@@ -243,7 +243,7 @@ def test_command_line_for_random_starts(tmp_path, capsys):
     one, other = (dd.DistilledSet.load(tmp_path / f"{name}.safetensors") for name in ("out", "same"))
     apart = (one.images - other.images).abs()  # Adam makes as much of a pixel's rounding as of a gradient, where that is tiny
     assert apart.mean() < 1e-5 and apart.max() < 1e-3  # in three steps a pixel moves by a tenth
-    main(["distill", *size[:-1], "4", "--momentum", "0.3", "--learn-labels", "--output", str(tmp_path / "out")])
+    main(["distill", *size[:-1], "4", "--momentum", "0.3", "--learn-labels", "--force", "--output", str(tmp_path / "out")])
     about = json.loads((tmp_path / "out.json").read_text())
     assert about["networks"] == 4  # what was reported on three networks is not passed off as four
     capsys.readouterr()
@@ -275,7 +275,7 @@ def test_told_to_end_it_keeps_its_place(tmp_path, capsys):
             time.sleep(0.2)
         running.send_signal(sign)
         _, words = running.communicate(timeout=100)
-        assert running.returncode == 1 and words.strip().endswith("the same command goes on from here."), words
+        assert running.returncode == 128 + sign and words.strip().endswith("the same command goes on from here."), words
         assert load_tensors(checkpoint)[1]["outer_step"] > reached
         reached = load_tensors(checkpoint)[1]["outer_step"]
     with pytest.raises(SystemExit, match="outer_steps 100000 there, 20 here"):

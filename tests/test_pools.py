@@ -12,6 +12,7 @@ from torch.nn import functional as F
 import ddlite as dd
 from ddlite import live, pools, show
 from ddlite.cli import main as cli
+from ddlite.machinery.files import read_json
 
 SHORT = {"epochs": 2, "learning_rate": 2e-3, "halve_every": 1, "batch_size": 128}
 
@@ -232,7 +233,7 @@ def test_from_the_command_line(experiment, tmp_path, monkeypatch, capsys):
               "--validation-networks", "1", "--held-out", "2", "--seeds", "0", "1", "--output", str(tmp_path / "run")])
     made = sorted((tmp_path / "data" / "pools").rglob("*.safetensors"))
     assert [path.name.rsplit("-", 1)[0] for path in made] == ["held-out"] * 2 + ["training"] * 2 + ["validation"], "one pool"
-    about = cli.read_json(tmp_path / "run.json")
+    about = read_json(tmp_path / "run.json")
     assert about["configuration"]["pool"] == 2 and about["networks"] == 2 and about["before"] is not None
     assert bool(about["measures"]) == (experiment == "attack")
     for words, each in (about["measures"] or {}).items():  # the mean over held-out networks, before and after
@@ -275,7 +276,7 @@ def test_a_pool_is_filled_from_the_command_line(tmp_path, monkeypatch, capsys):
     settings = dd.profiles.adaptation("quick", pool=2, pretraining_epochs=1)
     pool = settings.starts(settings.load(), seed=0)
     scores = [dd.accuracy(network, pool.source.test) for network in pool.networks("training", 2)]
-    about = cli.read_json(tmp_path / "pool.json")
+    about = read_json(tmp_path / "pool.json")
     assert about["scores"] == scores and about["pool"] == pool.describe() and "2 networks" in capsys.readouterr().out
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("training-*.safetensors")}
     cli.main(call)

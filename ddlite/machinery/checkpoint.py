@@ -7,6 +7,7 @@ from ddlite.machinery import ranks
 from ddlite.machinery.files import load_tensors, save_tensors
 
 FORMAT = 1
+LATER = ("engine", "threads")  # of these, checkpoints of the first edition say nothing
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Checkpoint:
             raise ValueError(f"{self.path} is no checkpoint that this ddlite can read (version {about.get('checkpoint')}, "
                              f"known: {FORMAT}): remove it to begin anew.")
         other = [f"{key} {about['identity'].get(key)!r} there, {value!r} here" if not isinstance(value, dict) else key
-                 for key, value in self.identity.items() if about["identity"].get(key) != value]
+                 for key, value in self.identity.items() if about["identity"].get(key) != value
+                 and (key in about["identity"] or key not in LATER)]
         if other:
             raise ValueError(f"{self.path} belongs to another distillation ({'; '.join(other)}): use the same settings, "
                              "another file, or remove it to begin anew.")

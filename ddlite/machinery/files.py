@@ -135,6 +135,11 @@ def fingerprint(*tensors):
     return digest.hexdigest()[:16]
 
 
+def fingerprint_of_file(path):
+    """Sixteen hexadecimal digits that change when any byte of a file changes."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
 def machine(device="cpu"):
     """What a manifest says about where a number was computed: device, threads, versions."""
     cuda = torch.device(device).type == "cuda"

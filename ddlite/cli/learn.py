@@ -1,0 +1,202 @@
+"""`distill`, `baselines` and `pretrain`: what makes results, each with a manifest that says how."""
+
+import signal
+import time
+
+import torch
+from tqdm import tqdm
+
+import ddlite as dd
+from ddlite.cli.common import (
+    Ended,
+    Lines,
+    asked_to_stop,
+    command,
+    commit,
+    kept,
+    locked,
+    other_than,
+    prepare,
+    refuse_to_overwrite,
+    starts,
+)
+from ddlite.machinery import ranks
+from ddlite.machinery.files import fingerprint_of_file, machine, write_bytes, write_json
+
+
+def distill(options):
+    """Distil with each seed, then keep the set that is best on the validation images, with a manifest of all seeds."""
+    if twice := sorted({seed for seed in options.seeds if options.seeds.count(seed) > 1}):
+        raise ValueError(f"--seeds: {', '.join(map(str, twice))} twice, which would count one run as two: name each seed once.")
+    settings, data, identity = prepare(options)
+    runs, first, output = [], ranks.here()[0] == 0, options.output  # of several processes, the first one writes
+    path, manifest = (output.with_name(f"{output.name}.{kind}") for kind in ("safetensors", "json"))
+    with locked(output):
+        ranks.from_first(lambda: refuse_to_overwrite(manifest, identity, options.force))
+        ranks.from_first(lambda: refuse_foreign(options, path, manifest))
+        for seed in options.seeds:
+            runs.append(one_kept_or_made(options, settings, data, seed, identity, manifest))
+        if not first:
+            return
+        best = max(runs, key=lambda run: run["validation"])
+        content = output.with_name(f"{output.name}-seed{best['seed']}.safetensors").read_bytes()
+        manifest.unlink(missing_ok=True)  # before the set that it belongs to changes: a manifest never lies
+        write_bytes(path, content)
+        columns = ("seed", "validation", "test", "std", "min", "max", "before", "class_means", "seconds")
+        per_seed = [{**{key: run[key] for key in columns if run.get(key) is not None}, **means_of(run)} for run in runs]
+        write_json(manifest, {"command": command(), **best, "measures": rounded(best["measures"]),
+                              "chosen": "the seed with the best validation accuracy", "seeds": per_seed})
+    tests = [run["test"] for run in runs]
+    print(f"{len(runs)} seeds: test mean {sum(tests) / len(tests):.2f}, min {min(tests):.2f}, max {max(tests):.2f} %\n"
+          f"chosen on validation: seed {best['seed']}, test {best['test']:.2f} %: {path}")
+
+
+def refuse_foreign(options, path, manifest):
+    """Raise ValueError where a set is there that no run of these seeds has left, unless it may be overwritten."""
+    own = (options.output.with_name(f"{options.output.name}-seed{seed}.json") for seed in options.seeds)
+    if path.exists() and not options.force and not any(each.exists() for each in (manifest, *own)):
+        raise ValueError(f"{path} is there already, without a manifest: choose another --output, or overwrite it with --force.")
+
+
+def one_kept_or_made(options, settings, data, seed, identity, overall):
+    """The results of one seed: those of a finished run of the same settings whose set is still there, or new ones."""
+    manifest = options.output.with_name(f"{options.output.name}-seed{seed}.json")
+    path, first = manifest.with_suffix(".safetensors"), ranks.here()[0] == 0
+    done = ranks.from_first(lambda: finished(manifest, path, identity, options.force))
+    if done is None:
+        checkpoint = manifest.with_name(f"{manifest.stem}-checkpoint.safetensors")
+        if not options.resume and first:
+            checkpoint.unlink(missing_ok=True)  # the other processes do not read it
+        done = {**identity, "commit": commit(), "machine": machine(options.device),
+                **one_seed(settings, data, seed, options, path, checkpoint, stale=(manifest, overall))}
+        if first:
+            write_json(manifest, {**done, "set": fingerprint_of_file(path)})
+            checkpoint.unlink(missing_ok=True)
+    spread = f" ± {done['std']:.2f} over {done['networks']} held-out networks" if done["std"] else ""
+    print(f"seed {seed}: validation {done['validation']:.2f} %, test {done['test']:.2f}{spread} %", flush=True)
+    return {**done, "set": fingerprint_of_file(path)} if first else done
+
+
+def finished(manifest, path, identity, force):
+    """What is kept of a finished run, or None where it is to be computed.
+
+    Raises ValueError where that would overwrite what cannot be made again by the same command.
+    """
+    if not manifest.is_file():
+        return None
+    try:
+        about = kept(manifest)
+    except ValueError:
+        if force:
+            return None
+        raise
+    if other_than(identity, about):
+        refuse_to_overwrite(manifest, identity, force)
+        return None
+    if not path.is_file():
+        return None  # the set was lost, and is made again
+    missing = {"seed", "validation", "test", "std", "networks", "measures", "set"} - set(about)
+    if not missing and about["set"] == fingerprint_of_file(path):
+        return about
+    if not force:
+        why = f"says nothing of {', '.join(sorted(missing))}" if missing else f"belongs to another set than {path} holds"
+        raise ValueError(f"{manifest} {why}: choose another --output, or compute both again with --force.")
+    return None
+
+
+def rounded(measures):
+    """Measures (see `Report`) to two decimals, which is what so many images tell."""
+    return measures and {words: [[round(number, 2) for number in one] for one in each] for words, each in measures.items()}
+
+
+def means_of(run):
+    """A run's measures, {words: [mean before, mean after]}, where its goal has any beside the accuracy."""
+    found = {words: torch.tensor(each).mean(0).tolist() for words, each in (run["measures"] or {}).items()}
+    return {"measures": found} if found else {}
+
+
+def one_seed(settings, data, seed, options, path, checkpoint, stale):
+    """One distillation; saves the best set (with the weights of a fixed start), returns its results.
+
+    Manifests in `stale` belong to an earlier set: they go when the set does.
+    """
+    held_out, engine = options.held_out, options.engine
+    start, goal = starts(settings, data, seed, held_out), settings.goal(data)
+    states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, engine=engine, checkpoint=checkpoint,
+                        **settings.outer())
+    began, first, first_process, fixed = time.monotonic(), None, ranks.here()[0] == 0, isinstance(start, dd.FixedStart)
+    initial = list(start.network.parameters()) if fixed else None
+    lines = Lines(f"seed {seed}", settings.outer_steps, first_process)
+    with asked_to_stop() as asked, tqdm(total=settings.outer_steps, desc=f"seed {seed}", unit="step", mininterval=1,
+                                        disable=None if first_process else True) as bar:
+        try:
+            for state in states:
+                first = first or state.outer_step
+                bar.update(state.outer_step - bar.n)
+                lines.tell(state)
+                if state.score is not None:
+                    bar.set_postfix(validation=f"{state.score:.1f}", best=f"{state.best_score:.1f}")
+                if ranks.total(torch.tensor(len(asked))):  # asked of one is asked of all: they leave after the same step
+                    states.close()  # writes the checkpoint
+                    raise Ended(asked[0] if asked else signal.SIGTERM)
+        except dd.Diverged as error:
+            if error.state is None or not first_process:
+                raise
+            save(error.state.best, path, initial, stale)
+            raise dd.Diverged(f"{error} It was written to {path}.", error.state) from error
+    seconds, best = time.monotonic() - began, state.best
+    if first_process:
+        save(best, path, initial, stale)
+    report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test,
+                         [best.passes] if settings.start == "random" else None)
+    results = {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "std": report.std,
+               "min": min(report.final), "max": max(report.final), "interval": report.interval, "before": report.before,
+               "networks": len(report.scores), "scores": [round(score, 2) for score in report.final],
+               "measures": report.measures, "gradient_steps": report.gradient_steps,
+               "step_sizes": [round(size, 4) for size in best.step_sizes.tolist()],
+               "momentum": None if best.momentum is None else round(best.momentum.item(), 4),
+               "seconds": round(seconds, 1) if first == 1 else None}  # unknown where it was interrupted
+    if fixed:
+        means = dd.baselines.class_means(data, settings.batches, settings.passes)
+        means, _ = dd.baselines.with_best_step_size(means, start, goal)
+        results["class_means"] = dd.evaluate(means, start.networks(), goal, data.test, [means.passes]).mean
+    return results
+
+
+def save(dset, path, initial, stale):
+    """Write a set, after the manifests of the set that it replaces are gone."""
+    for manifest in stale:
+        manifest.unlink(missing_ok=True)
+    dset.save(path, initial)
+
+
+def compare_baselines(options):
+    """All baselines, each with its own best step size and 1, 3 or 5 passes, on the held-out networks, with a manifest."""
+    settings, data, identity = prepare(options)
+    manifest = options.output.with_name(f"{options.output.name}.json")
+    identity = {**identity, "epochs": options.epochs}
+    refuse_to_overwrite(manifest, identity, options.force)
+    start, rows = starts(settings, data, 0, options.held_out), {}
+    about = {"command": command(), **identity, "commit": commit(), "machine": machine(options.device)}
+    with tqdm(total=7, desc="baselines", disable=None) as bar:
+        for name, report in dd.baselines.table(settings.goal(data), start, round(settings.images_per_class), settings.batches,
+                                               networks=options.held_out, epochs=options.epochs):
+            rows[name] = {**report.to_dict(), "text": str(report)}
+            write_json(manifest, {**about, "rows": rows})  # each may take long
+            bar.update()
+            print(f"{name:20}{report}", flush=True)
+
+
+def pretrain(options):
+    """Fill the training pool of a profile, and score its networks on test images of what they were trained on."""
+    settings, data, _ = prepare(options)
+    if settings.start != "pool" or settings.known:
+        raise ValueError("These settings have no pool of networks: take a profile of adaptation or attack that has one.")
+    start = settings.starts(data, 0, folder=dd.data.data_root() / "pools").fill()
+    if ranks.here()[0] == 0:
+        scores = [dd.accuracy(network, start.source.test) for network in start.networks("training", start.size)]
+        write_json(options.output.with_name(f"{options.output.name}.json"), {
+            "command": command(), "pool": start.describe(), "test": sum(scores) / len(scores), "scores": scores,
+            "commit": commit(), "machine": machine(options.device)})
+        print(f"{start.size} networks, test accuracy on {start.source.name}: mean {sum(scores) / len(scores):.2f}, "
+              f"min {min(scores):.2f}, max {max(scores):.2f} %\n{start.folder}")
