@@ -186,6 +186,7 @@ LAYERS = [layer.split() for layer in (
     """,
     """
     cli.bench
+    cli.play
     cli.main
     """,
 )]

@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 import ddlite as dd
-from ddlite.cli import bench
+from ddlite.cli import bench, play
 from ddlite.engines.choose import ENGINES
 from ddlite.machinery import ranks
 from ddlite.machinery.files import machine, read_json, write_bytes, write_json
@@ -87,6 +87,7 @@ def main(arguments=None):
     mark.add_argument("--jobs", type=int, help="submissions at a time (one for each core)")
     mark.add_argument("--source", type=Path, help="the assignments with their solutions (notebooks/assignments/source)")
     mark.set_defaults(command=grade)
+    play.add_to(commands)
     for each in (judge, measure):
         each.add_argument("--threads", type=at_least_one, help="of PyTorch")
         each.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
