@@ -5,6 +5,7 @@
     python make.py lab          set up, open JupyterLab on the notebooks
     python make.py notebooks    run all notebooks in the quick profile and store their outputs
     python make.py assignments  make the students' copies of the assignments from their sources
+    python make.py site         build the website into build/site/, offline
     python make.py links        print the Binder, Colab and nbgitpuller links
     python make.py setup        set up only: a virtual environment in .venv
 """
@@ -31,7 +32,7 @@ def setup():
     print("Setting up .venv (the first time minutes and some GB, most of it PyTorch) ...", flush=True)
     venv.create(VENV, with_pip=True)
     run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
-    run("-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON, "--editable", f"{HERE}[notebooks,course,test]")
+    run("-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON, "--editable", f"{HERE}[notebooks,course,test,site]")
     stamp.write_text(wanted)
 
 
@@ -58,6 +59,11 @@ def notebooks():
 def assignments():
     setup()
     run("notebooks/assignments/release.py")
+
+
+def site():
+    setup()
+    run("site/build.py")
 
 
 def links():
@@ -89,7 +95,7 @@ def run(*arguments):
 
 
 if __name__ == "__main__":
-    commands = {command.__name__: command for command in (setup, demo, test, lab, notebooks, assignments, links)}
+    commands = {command.__name__: command for command in (setup, demo, test, lab, notebooks, assignments, site, links)}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]]()

@@ -195,6 +195,7 @@ LAYERS = [layer.split() for layer in (
     cli.look
     cli.measure
     cli.mark
+    cli.play
     cli.main
     """,
 )]

@@ -65,6 +65,10 @@ def _leaving_at_once():
 
 def _run(options):
     """The command by its name; only what it needs is imported."""
+    if options.name == "play":
+        from ddlite.cli import play
+        play.play()
+        return
     import torch
 
     from ddlite.machinery import ranks

@@ -70,6 +70,7 @@ def parser():
     bench.add_argument("--goals", nargs="+", type=float, default=list(GOALS), metavar="GOAL",
                        help=f"validation accuracies, %%: {', '.join(map(str, GOALS))} (all)")
     _machine(bench)
+    _command(commands, "play", "open the playground, one file, in a browser", "ddlite play")
     grade = _command(commands, "grade", "grade a folder of submissions of one assignment",
                      "ddlite grade handed-in --seed 1234", "ddlite grade handed-in --seed 1234 --jobs 1 --minutes 10")
     grade.add_argument("folder", type=path, help="holds NAME.ipynb of each student; grades.csv and feedback/ are written there")

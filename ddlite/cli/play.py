@@ -6,13 +6,7 @@ from pathlib import Path
 PAGE = Path(__file__).parent.parent / "assets" / "play.html"
 
 
-def add_to(commands):
-    """The command `play`, for the parsers of `main`."""
-    parser = commands.add_parser("play", allow_abbrev=False, help="open the playground, one file, in a browser")
-    parser.set_defaults(command=play)
-
-
-def play(options):
+def play():
     """Open the page, and say where it lies: it can be kept, or sent on."""
     if not PAGE.is_file():
         raise ValueError(f"{PAGE} is not there: `python make.py site` in the project's folder makes it.")

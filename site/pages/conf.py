@@ -25,7 +25,6 @@ napoleon_use_ivar = False
 
 html_theme = "furo"
 html_title = "ddlite"
-html_theme_options = {"navigation_with_keys": True}
 html_static_path, templates_path, html_extra_path = ["_static"], ["_templates"], ["_extra"]
 exclude_patterns = ["_extra", "fragments"]
 html_css_files = ["site.css"]
