@@ -284,7 +284,7 @@ class Choices(_Still):
 
 def _range(size, largest):
     """The range of a step size's slider: small steps and a near end for small step sizes, so that one key is no leap."""
-    scale = size or largest or 0.2
+    scale = (largest if size == 0 or size > largest / 20 else size) or 0.2  # one scale for all, where it serves all
     if scale >= 0.2:
         return {"max": max(3.0, 2 * size), "step": 0.01, "readout_format": ".2f"}
     return {"max": float(f"{10 * scale:.1g}"), "step": float(f"{scale / 20:.1g}"), "readout_format": ".2g"}

@@ -159,6 +159,12 @@ def test_sliders_of_small_step_sizes(step_size):
     assert live.Playground(dset, lambda dset: 50.0).chosen().step_sizes[0] == pytest.approx(step_size)
 
 
+def test_sliders_of_one_set_share_a_scale_where_it_serves_all():
+    dset = dd.DistilledSet.noise(made_up((1, 8, 8), 3, 60), passes=3).with_step_sizes([0.5, 0.1, 0.001])
+    first, second, third = live.Playground(dset, lambda dset: 50.0)._sliders
+    assert (first.max, first.step) == (second.max, second.step) == (3.0, 0.01) and third.max < 0.02
+
+
 def test_a_set_that_only_a_recipe_applies():
     data = made_up((1, 8, 8), 3, 60)
     images, labels = dd.DistilledSet.noise(data).examples()
