@@ -145,9 +145,7 @@ def store():
 
 def with_tables(text):
     """A page with its tables made anew, each between a comment that names it and the next <!-- end -->."""
-    made = {"fixed": tables.sets("fixed"), "random": tables.sets("random"), "adaptation": tables.adaptation(),
-            "attack": tables.attacks(), "cost": tables.cost(read_json(MEASURED)),
-            "assignments": tables.assignments(read_json(MEASURED))}
+    made = {"headlines": tables.headlines(), "assignments": tables.assignments(read_json(MEASURED))}
     for name, table in made.items():
         if f"<!-- {name} -->" not in text:
             continue

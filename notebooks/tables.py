@@ -19,6 +19,11 @@ QUOTED_ADAPTATION = {("usps-mixed", "mnist"): TO_MNIST, ("usps", "mnist"): f"{TO
 NAMES = {"mnist": "MNIST", "usps": "USPS", "usps-mixed": "USPS, mixed", "digits": "digits", "svhn": "SVHN",
          "svhn.npz": "SVHN (1,083 of its images)", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR-10",
          "cifar10.npz": "cifar10-jpeg"}
+# What the README shows of all that ships.
+HEADLINES = {"mnist-fixed-10": "images for one known network", "mnist-random-100": "for networks never met before",
+             "mnist-random-100-options": "the same, labels and momentum learned", "usps-mixed-to-mnist-100": "a new domain",
+             "mnist-to-usps-mixed-100-options": "a new domain, labels and momentum learned",
+             "mnist-attack-100": "harm in a single step"}
 
 
 def manifests(part=""):
@@ -60,6 +65,26 @@ def sets(start):
                      f"| {wanted['outer_steps']:,} | {', '.join(options) or 'plain'} | **{about['test']:.1f}**{spread} "
                      f"| {of_seeds(tests)} "
                      f"| {QUOTED.get(key, '–')} | {BEST_QUOTED.get(key, '–')} |")
+    return "\n".join(lines)
+
+
+def headlines():
+    """One line for each thing that was learned: its best set, beside the paper's figure."""
+    lines = ["| what is learned | data, network | images | test accuracy, % | over | paper, quoted |", "|" + "---|" * 6]
+    for name, what in HEADLINES.items():
+        about = dd.manifest(name)
+        wanted = about["configuration"]
+        source = f"{NAMES[wanted['source']]} to " if wanted.get("source") and not about.get("measures") else ""
+        spread = f" ± {about['std']:.1f}" if about["std"] else ""
+        accuracy, key = f"**{about['test']:.1f}**{spread}", (wanted["data"], setting(about)[0], images_of(wanted))
+        if about.get("measures"):  # of an attack: what is left of the victims
+            first, last = ([one[k] for one in next(iter(about["measures"].values()))] for k in (0, -1))
+            accuracy = f"{mean(first):.1f} to **{mean(last):.1f}** of the victims"
+        quoted = QUOTED_ADAPTATION.get((wanted.get("source"), wanted["data"]), QUOTED.get(key, "–"))
+        quoted += " (plain)" if wanted["learn_labels"] else ""
+        over = f"{about['networks']} unseen networks" if about["std"] else "one network"
+        lines.append(f"| {what} | {source}{NAMES[wanted['data']]}, {wanted['network']} | {images_of(wanted)} | {accuracy} "
+                     f"| {over} | {quoted} |")
     return "\n".join(lines)
 
 
@@ -161,6 +186,11 @@ def cost(measured):
                          f"| {words[notebook[:2]]}: {number:.1f} | {about['over']} | {about['seconds']} s "
                          f"| {about['MiB']} MiB | {about['cores']} CPU cores |")
     return "\n".join(lines)
+
+
+def measured():
+    """What running the notebooks took, when their outputs were stored."""
+    return read_json(Path(__file__).with_name("measured.json"))
 
 
 def assignments(measured):
