@@ -17,7 +17,6 @@ from ddlite import show, svg
 from ddlite.distill import Diverged
 from ddlite.evaluate import evaluate
 from ddlite.machinery.arguments import number
-from ddlite.valid import need_set
 
 WHOLE = {"description_width": "initial"}  # a widget's name is not cut off
 
@@ -166,12 +165,9 @@ class Playground(_Still):
     """
 
     def __init__(self, dset, measure, uses=None):
-        need_set(dset)
-        if dset.step_sizes is None:
-            raise ValueError("This set has no step sizes to play with: it is applied by its recipe, dset.recipe.")
+        sizes = show.sizes_of(dset)
         self._dset, self._measure = dset, measure
         self._uses = {"as learned": lambda dset: dset, **(uses or {})}
-        sizes = dset.step_sizes.tolist()
         self._sliders = [widgets.FloatSlider(value=size, min=0, description=f"step {t}", style=WHOLE, continuous_update=False,
                                              **_range(size, max(sizes))) for t, size in enumerate(sizes, start=1)]
         self._use = widgets.Dropdown(options=list(self._uses), description="used", style=WHOLE)

@@ -178,6 +178,7 @@ LAYERS = [layer.split() for layer in (
     """,
     "",  # the gallery: its files import the core, and one another only through it
     """
+    layout
     show
     svg
     live
