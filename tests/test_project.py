@@ -189,6 +189,7 @@ LAYERS = [layer.split() for layer in (
     """,
     """
     cli.parser
+    cli.signals
     cli.bench
     cli.common
     cli.learn
