@@ -48,7 +48,8 @@ def ddlite(*words, **options):
     ("distill --output x --held-out 0", "from 1"), ("distill --output x --learning-rate nan", "a number from 0"),
     ("distill --output x --step-size -1", "a number from 0"), ("distill --output x --momentum 1", "momentum"),
     ("distill --output x --outer-steps zwei", "a whole number"), ("distill --output x --networks 0", "from 1"),
-    ("distill --output x --engine fast", "plain"), ("distill --output x --profile quik", "Did you mean quick.*Known: quick, lap"),
+    ("distill --output x --engine fast", "plain"),
+    ("distill --output x --profile quik", "Did you mean quick.*Known: quick, lap"),
     ("distill --output x --profile ''", "no profile"), ("distill --output x --start warm", "fixed"),
     ("distill --output x --data nothing", "no data set 'nothing'"), ("distill --output x --device tpu", "tpu"),
     ("distill --output x --ouput y", "unrecognized"), ("distill --output ''", "the name of a file"),
@@ -90,7 +91,8 @@ def test_help_and_version_answer_at_once():
     script = ("import sys; from ddlite.cli.main import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
               "assert not {'torch', 'numpy', 'matplotlib'} & set(sys.modules)")
     for words in (["--help"], ["--version"], ["distill", "--help"], ["grade", "--help"]):
-        out = subprocess.run([sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        out = subprocess.run([sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True,
+                             check=True).stdout
         assert "usage: ddlite" in out or out == f"ddlite {dd.__version__}\n"
         assert words[0].startswith("-") or out.count("\n  ddlite ") == 2, "two examples"
 
@@ -220,7 +222,8 @@ def test_interrupted_in_the_first_seconds(module, tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/proc"), reason="asks Linux who listens")
 def test_nothing_listens_to_other_machines(tmp_path):
-    running = ddlite("distill", "--start", "random", "--networks", "2", "--outer-steps", "100000", "--processes", "2", "--output",
+    running = ddlite("distill", "--start", "random", "--networks", "2", "--outer-steps", "100000", "--processes", "2",
+                     "--output",
                      tmp_path / "a")
     end, checkpoint = time.monotonic() + 200, tmp_path / "a-seed0-checkpoint.safetensors"
     while time.monotonic() < end and not checkpoint.exists() and running.poll() is None:
@@ -236,7 +239,8 @@ def test_nothing_listens_to_other_machines(tmp_path):
 def test_a_reader_that_has_seen_enough(tmp_path):
     read, write = os.pipe()
     os.close(read)
-    running = subprocess.run([sys.executable, "-m", "ddlite", "sets"], cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True,
+    running = subprocess.run([sys.executable, "-m", "ddlite", "sets"], cwd=ROOT, stdout=write, stderr=subprocess.PIPE,
+                             text=True,
                              check=False)
     os.close(write)
     assert running.returncode == 141 and not running.stderr

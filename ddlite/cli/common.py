@@ -115,7 +115,7 @@ def refuse_to_overwrite(manifest, identity, force):
 def kept(manifest):
     """What a manifest says, a dict. Raises ValueError if it is none."""
     about = read_json(manifest)
-    if not isinstance(about, dict):
+    if not isinstance(about, dict) or not isinstance(about.get("configuration", {}), dict):
         raise ValueError(f"{manifest} is no manifest: remove it, or choose another --output.")
     return about
 
