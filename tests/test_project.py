@@ -190,6 +190,7 @@ LAYERS = [layer.split() for layer in (
     """,
     """
     cli.parser
+    cli.signals
     cli.bench
     cli.common
     cli.learn

@@ -1,12 +1,10 @@
-"""What several commands need: settings with what identifies a result, starts, sets, a lock on a result, and signals."""
+"""What several commands need: settings with what identifies a result, starts, sets, a lock on a result, progress."""
 
 import contextlib
 import difflib
 import shlex
-import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -19,42 +17,6 @@ from ddlite.machinery import ranks
 from ddlite.machinery.files import read_json
 
 EVERY = 30  # seconds between two lines of progress where no bar can be drawn
-
-
-class Ended(KeyboardInterrupt):
-    """The process was told to end by a signal."""
-
-    def __init__(self, number):
-        super().__init__()
-        self.number = number
-
-
-def ending(number, frame):
-    """Handle a signal: end as Ctrl-C does, in words and with the checkpoint written."""
-    raise Ended(number)
-
-
-@contextlib.contextmanager
-def handled(handler):
-    """Ctrl-C, SIGTERM and SIGHUP go to a handler while this lasts, unless they are ignored (`nohup`)."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
-    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {each: signal.getsignal(each) for each in signals if signal.getsignal(each) is not signal.SIG_IGN}
-    for each in before:
-        signal.signal(each, handler)
-    try:
-        yield
-    finally:
-        for each, old in before.items():
-            signal.signal(each, signal.SIG_DFL if old is None else old)
-
-
-@contextlib.contextmanager
-def asked_to_stop():
-    """A list of the signals that asked this process to end; the step that it is in is finished first."""
-    asked = []
-    with handled(lambda number, frame: asked.append(number)):
-        yield asked
 
 
 @contextlib.contextmanager
@@ -153,7 +115,7 @@ def refuse_to_overwrite(manifest, identity, force):
 def kept(manifest):
     """What a manifest says, a dict. Raises ValueError if it is none."""
     about = read_json(manifest)
-    if not isinstance(about, dict):
+    if not isinstance(about, dict) or not isinstance(about.get("configuration", {}), dict):
         raise ValueError(f"{manifest} is no manifest: remove it, or choose another --output.")
     return about
 
@@ -166,8 +128,8 @@ def open_set(name):
 def command():
     """The command that makes a result again, as it was typed."""
     processes = ranks.here()[1]
-    begin = "python -m" if processes == 1 else f"torchrun --nproc-per-node {processes} -m --"
-    return f"{begin} {shlex.join(['ddlite', *sys.argv[1:]])}"
+    several = ["--processes", str(processes)] if processes > 1 else []
+    return f"python -m {shlex.join(['ddlite', *sys.argv[1:], *several])}"
 
 
 def commit():

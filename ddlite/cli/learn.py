@@ -8,9 +8,7 @@ from tqdm import tqdm
 
 import ddlite as dd
 from ddlite.cli.common import (
-    Ended,
     Lines,
-    asked_to_stop,
     command,
     commit,
     kept,
@@ -20,6 +18,7 @@ from ddlite.cli.common import (
     refuse_to_overwrite,
     starts,
 )
+from ddlite.cli.signals import Ended, asked_to_stop
 from ddlite.machinery import ranks
 from ddlite.machinery.files import fingerprint_of_file, machine, write_bytes, write_json
 

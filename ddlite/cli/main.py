@@ -1,31 +1,31 @@
 """The command line: `ddlite distill | baselines | pretrain | evaluate | show | sets | profiles | bench | grade`.
 
 `distill`, `baselines` and `pretrain` make the results that ship, with their manifests; `evaluate` and `show` look at a set;
-`bench` measures speed; `grade` marks what students hand in. Under `torchrun --nproc-per-node N -m -- ddlite ...`, `distill`,
-`pretrain` and `evaluate` share their networks among N processes, or GPUs. (The two dashes keep torchrun's hands off --start.)
+`bench` measures speed; `grade` marks what students hand in. With `--processes N`, `distill`, `pretrain` and
+`evaluate` share their networks among N processes, or GPUs, of this machine, which nobody else can reach; over several machines
+`torchrun ... -m -- ddlite` does so. (The two dashes keep torchrun's hands off --start.)
 """
 
 import contextlib
 import os
 import signal
 import sys
-import threading
 
 from ddlite.cli.parser import parser
+from ddlite.cli.signals import Ended, ending, handled
 
 KEEP = ("distill", "pretrain")  # what is interrupted goes on from where it was
 
 
 def main(arguments=None):
     """Run a command; `arguments` are those of the command line unless given. Ends with SystemExit where something is wrong."""
-    options = _options(arguments)
-    with _leaving_at_once():  # an exception in the middle of PyTorch's import could come out as any other
-        from ddlite.cli.common import Ended, ending, handled
-        from ddlite.learned import Diverged
+    with handled(lambda number, frame: os._exit(128 + number)):  # an exception amid PyTorch's import might come out as another
+        options = _options(arguments)
+        from ddlite.public import Diverged
 
     try:
         with handled(ending):
-            _run(options)
+            _run(options, arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         kept = options.name in KEEP
@@ -51,19 +51,7 @@ def _options(arguments):
     return options
 
 
-@contextlib.contextmanager
-def _leaving_at_once():
-    """Ctrl-C ends the process without a traceback, while nothing has been begun."""
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-    before = signal.signal(signal.SIGINT, lambda *_: os._exit(130)) if ours else None
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, before)
-
-
-def _run(options):
+def _run(options, arguments):
     """The command by its name; only what it needs is imported."""
     if options.name == "play":
         from ddlite.cli import play
@@ -73,6 +61,9 @@ def _run(options):
 
     from ddlite.machinery import ranks
 
+    if getattr(options, "processes", 1) > 1 and "RANK" not in os.environ:
+        words = sys.argv[1:] if arguments is None else list(map(str, arguments))
+        ranks.launch(options.processes, _without_processes(words))
     if getattr(options, "threads", None):
         torch.set_num_threads(options.threads)
     command = _command(options.name)
@@ -82,6 +73,17 @@ def _run(options):
     with ranks.joined(options.device) as options.device:
         with contextlib.redirect_stdout(None) if ranks.here()[0] else contextlib.nullcontext():
             command(options)
+
+
+def _without_processes(words):
+    """The words of a command for each of its processes."""
+    kept = list(words)
+    for k in reversed(range(len(kept))):
+        if kept[k] == "--processes":
+            del kept[k:k + 2]
+        elif kept[k].startswith("--processes="):
+            del kept[k]
+    return kept
 
 
 def _command(name):

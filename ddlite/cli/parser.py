@@ -113,6 +113,8 @@ def _learn(commands):
         if not fills:
             _held_out(each)
         _machine(each)
+        if each is not baselines:
+            _processes(each)
         groups = {}
         for name, (group, kind, least, most, words) in SETTINGS.items():
             if group not in groups:
@@ -137,6 +139,7 @@ def _look(commands):
     judge.add_argument("--json", action="store_true", help="print all numbers as JSON")
     _held_out(judge)
     _machine(judge)
+    _processes(judge)
     show = _command(commands, "show", "write the picture of a set, and say what is known of it",
                     "ddlite show digits-fixed-10 --output digits", "ddlite show runs/first.safetensors --output runs/first")
     show.add_argument("set", help="a .safetensors file, or the name of a set that ships")
@@ -162,6 +165,11 @@ def _machine(command):
     command.add_argument("--threads", type=whole_number(1, THREADS), metavar="N",
                          help=f"of PyTorch: 1 to {THREADS}; on small batches one is often fastest")
     command.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
+
+
+def _processes(command):
+    command.add_argument("--processes", type=whole_number(1, THREADS), default=1, metavar="N",
+                         help="that share the networks, on this machine: as many CPU cores, or GPUs (1)")
 
 
 def whole_number(least, most):
