@@ -35,8 +35,17 @@ def build(out=SITE):
                            "--doctree-dir", STAGED / "_doctrees", STAGED, out], check=False)
     if made.returncode:
         sys.exit("The site was not built: see Sphinx's words above.")
+    polish(out)
     if faults := check.faults(out):
         sys.exit("\n".join(["The site has faults:", *faults]))
+
+
+def polish(out):
+    """What the theme forgets for those who read with their ears or the keyboard."""
+    for path in out.rglob("*.html"):
+        fill(path, **{'<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+                      '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
+                      "<pre>": '<pre tabindex="0">'})  # long lines scroll
 
 
 def playground_pieces():

@@ -5,6 +5,7 @@ formulas, so the site brings the part of STIX Two Math (from ziamath's wheel) th
 itself is not used: it fetches KaTeX's fonts from a public server when a page is opened, or calls node.
 """
 
+import logging
 from functools import cache
 from importlib.resources import files
 
@@ -37,6 +38,7 @@ CHARACTERS = [(0x20, 0x7F), (0xA0, 0xF7), (0x391, 0x3F6), (0x2010, 0x2050), (0x2
 
 def font(app, exception):
     if exception is None:
+        logging.getLogger("fontTools").setLevel(logging.WARNING)
         options = subset.Options(flavor="woff", layout_features=["*"], name_IDs=["*"])  # its names hold its licence
         whole = subset.load_font(str(files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"), options)
         part = subset.Subsetter(options)
