@@ -1,5 +1,6 @@
 """What images can do that nobody learned: real ones, class means, cluster centres, under the same gradient steps."""
 
+import warnings
 from dataclasses import replace
 from functools import partial
 
@@ -68,7 +69,9 @@ def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES, passes=None, n
     scores = {}
     for size in step_sizes:
         tried = replace(dset, step_sizes=dset.step_sizes.new_full((dset.batches * max(passes),), size))
-        report = evaluate(tried, start.networks("validation", networks), goal, goal.data.validation, after=passes)
+        with warnings.catch_warnings():  # that the largest diverge is what is to be found out
+            warnings.filterwarnings("ignore", message=".* networks diverged")
+            report = evaluate(tried, start.networks("validation", networks), goal, goal.data.validation, after=passes)
         for k, score in zip(report.after, zip(*report.scores)):
             scores[k, size] = sum(score) / len(score)
     best, size = max(scores, key=scores.get)

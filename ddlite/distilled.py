@@ -201,7 +201,7 @@ class DistilledSet:
         return f"DistilledSet({self.data!r}: {total} {tuple(self.images.shape[2:])}, {each}, {how}{kept}{made})"
 
     def _repr_png_(self):
-        return plain.png(plain.picture(self.images.flatten(0, 1)[:100], self.mean, self.std, self.labels.shape[1]))
+        return plain.png(plain.picture(self.images.flatten(0, 1)[:100], self.mean, self.std, min(20, self.labels.shape[1])))
 
     def examples(self):
         """Images (batches * n, C, H, W) and labels without order and step sizes, as protocol B wants them."""

@@ -33,6 +33,7 @@ class Report:
         protocol: "A", the set's own gradient steps; "B", networks trained from scratch by the set's recipe; None for what
             stands beside sets of both, such as training on all data.
         floats: how many numbers the images take, see `DistilledSet.floats`.
+        diverged: how many networks gave NaN or infinite logits in the end, which count as no answer.
     """
 
     after: tuple
@@ -47,6 +48,7 @@ class Report:
     draws: int = 1
     protocol: str | None = "A"
     floats: int | None = None
+    diverged: int = 0
 
     @property
     def before(self):
@@ -124,7 +126,8 @@ class Report:
         return " from scratch (protocol B)" if self.protocol == "B" else ""
 
     def _count(self):
-        return f"{len(self.scores)} {self.unit}{'s' if len(self.scores) > 1 else ''}"
+        diverged = f" ({self.diverged} diverged)" if self.diverged else ""
+        return f"{len(self.scores)} {self.unit}{'s' if len(self.scores) > 1 else ''}{diverged}"
 
 
 def evaluate(dset, networks, goal, split, after=None):
@@ -153,7 +156,7 @@ def evaluate(dset, networks, goal, split, after=None):
     if not after or not 0 <= after[0] <= after[-1] <= dset.passes:
         raise ValueError(f"after={list(after)}: the set has {dset.passes} passes, so that 0..{dset.passes} can be scored.")
     device, classes = split.images.device, len(dset.classes)
-    scores, measured, right, began = [], [], torch.zeros(classes), time.monotonic()
+    scores, measured, right, diverged, began = [], [], torch.zeros(classes), torch.zeros(1), time.monotonic()
     rank, processes = ranks.here()
     for network in tqdm(ranks.share(networks), desc="networks", delay=2, leave=False, disable=rank > 0):
         network = network.to(device)
@@ -161,16 +164,21 @@ def evaluate(dset, networks, goal, split, after=None):
         scores.append([goal.rate(one, split.labels) for one in predicted])
         measured.append([goal.measures(one, split.labels) for one in predicted])
         right += torch.bincount(split.labels[predicted[-1] == split.labels], minlength=classes).cpu()
+        diverged += int((predicted[-1] < 0).any())
         seconds = (time.monotonic() - began) * len(networks) / processes
         if len(scores) == 1 and seconds > LONG:
             warnings.warn(f"{len(networks)} networks will take about {seconds / 60:.0f} minutes. Interrupt to stop; "
                           "fewer networks tell nearly as much.", stacklevel=2)
-    scores, measured, right = ranks.gathered(scores), ranks.gathered(measured), ranks.total(right)
+    scores, measured, right, diverged = (ranks.gathered(scores), ranks.gathered(measured), ranks.total(right),
+                                         int(ranks.total(diverged)))
     if not scores:
         raise ValueError("There is no network to evaluate.")
+    if diverged:
+        warnings.warn(f"{diverged} of {len(scores)} networks diverged in training on the set: NaN or infinite logits count as "
+                      "no answer. Smaller step sizes, or fewer passes, help.", stacklevel=2)
     share = 100 * right / (torch.bincount(split.labels, minlength=classes).cpu() * len(scores))
     return Report(after, scores, dict(zip(dset.classes, share.tolist())), goal.data.name, split.name, len(split),
-                  dset.steps(after[-1]), protocol=dset.protocol, floats=dset.floats,
+                  dset.steps(after[-1]), protocol=dset.protocol, floats=dset.floats, diverged=diverged,
                   measures={words: [[one[words] for one in each] for each in measured] for words in measured[0][0]} or None)
 
 

@@ -141,22 +141,24 @@ def in_chunks(loss, images, labels, at_once=None):
 
 
 def predict(network, split, at_once=500):
-    """The class that a network gives each image of a `Split`: (N,), int64. `at_once` bounds the memory."""
+    """The class that a network gives each image of a `Split`: (N,), int64; -1, which is no class, where its logits are NaN or
+    infinite. `at_once` bounds the memory."""
     need_split(split)
 
     def classes(images):
         try:
             # Channels last in memory: the same numbers, and on a CPU convolution and pooling take half the time or less.
-            return network(images.to(memory_format=torch.channels_last)).argmax(1)
+            logits = network(images.to(memory_format=torch.channels_last))
         except RuntimeError:  # a network that views a convolution's result as rows
-            return network(images.contiguous()).argmax(1)
+            logits = network(images.contiguous())
+        return logits.argmax(1).where(logits.isfinite().all(1), -1)
 
     with torch.no_grad():
         return torch.cat([classes(images) for images in split.images.split(at_once)])
 
 
 def accuracy(network, split):
-    """Share of a `Split`'s images that a network classifies rightly, in percent."""
+    """Share of a `Split`'s images that a network classifies correctly, in percent."""
     return 100 * int((predict(network, split) == split.labels).sum()) / len(split)
 
 

@@ -316,6 +316,14 @@ def test_a_set_shows_compares_and_pickles(digits):
     assert again.loss_is == "cross-entropy" and "validation" in again.score_is
 
 
+def test_a_network_that_diverged_has_no_accuracy(digits):
+    """NaN logits name no class: they are no answer, not "class 0"."""
+    start, wild = dd.RandomStart(dd.MLP, digits), dd.DistilledSet.noise(digits, passes=5, step_size=1e6)
+    with pytest.warns(UserWarning, match="2 of 2 networks diverged"):
+        report = dd.evaluate(wild, start.networks("held-out", 2), dd.Fit(digits), digits.test)
+    assert report.mean == 0 and report.diverged == 2 and "2 networks (2 diverged)" in str(report) and report.before > 0
+
+
 def test_modules_are_not_hidden_by_functions():
     import ddlite.distill as learning
     import ddlite.evaluate as judging
