@@ -312,8 +312,8 @@ def test_the_benchmark_compares_equal_things():
     assert bench.growth(row) == pytest.approx(1) and bench.growth(row[:1]) is None
 
 
-@pytest.mark.parametrize("wrong, words", [(["--profil", "quick"], "[--profile PROFILE]"),
-                                          (["--profile", "fast"], "full-cifar10"), (["--threads", "0"], "1 or more"),
+@pytest.mark.parametrize("wrong, words", [(["--profil", "quick"], "[--profile NAME]"),
+                                          (["--profile", "fast"], "full-cifar10"), (["--threads", "0"], "a whole number from 1 to"),
                                           (["--device", "cuda:77"], "use device='cpu'")])
 def test_command_line_refuses(tmp_path, wrong, words):
     out = subprocess.run([sys.executable, "-m", "ddlite", "distill", "--output", tmp_path / "x", *wrong], cwd=ROOT,
