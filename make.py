@@ -32,7 +32,8 @@ def setup():
     print("Setting up .venv (the first time minutes and some GB, most of it PyTorch) ...", flush=True)
     venv.create(VENV, with_pip=True)
     run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
-    run("-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON, "--editable", f"{HERE}[notebooks,course,test,site]")
+    wanted_here = f"{HERE}[notebooks,course,test,site]"
+    run("-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON, "--editable", wanted_here)
     stamp.write_text(wanted)
 
 

@@ -26,7 +26,8 @@ def build(out=SITE):
     repository = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ddlite"]["repository"]
     tree = stage.stage(STAGED, repository)
     shutil.copytree(ROOT / "notebooks" / "pictures", STAGED / "notebooks" / "pictures")
-    trees = "\n\n".join("\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", *names, "```"]) for caption, names in tree.items())
+    trees = "\n\n".join("\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", *names, "```"])
+                        for caption, names in tree.items())
     fill(STAGED / "index.md", TREE=trees, FIRST=tree["Lessons"][0])
     fill(STAGED / "_templates" / "page.html", LICENCES=playground.LICENCES)
     playground_pieces()

@@ -1,4 +1,4 @@
-"""What is wrong with the site's pages: links that lead nowhere, what would be fetched from elsewhere, pictures without words."""
+"""What is wrong with the site's pages: links that lead nowhere, what would be fetched from elsewhere, pictures in no words."""
 
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -8,16 +8,17 @@ from bs4 import BeautifulSoup
 
 def faults(folder):
     """A list of sentences, empty if all is well."""
-    pages = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in sorted(Path(folder).resolve().rglob("*.html"))}
+    folder = Path(folder).resolve()
+    pages = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in sorted(folder.rglob("*.html"))}
     places = {path: {tag["id"] for tag in page.find_all(id=True)} for path, page in pages.items()}
     found = []
     for path, page in pages.items():
         for tag in page.find_all(True):
             for link in filter(None, (tag.get(name) for name in ("href", "src", "poster", "data"))):
                 if words := fault(tag, link, path, places):
-                    found.append(f"{path.relative_to(Path(folder).resolve())}: {link} {words}")
+                    found.append(f"{path.relative_to(folder)}: {link} {words}")
             if tag.name == "img" and (not tag.get("alt", "").strip() or tag["alt"].endswith((".png", ".svg"))):
-                found.append(f"{path.relative_to(Path(folder).resolve())}: a picture without words, {tag.get('src', '')[:60]}")
+                found.append(f"{path.relative_to(folder)}: a picture without words, {tag.get('src', '')[:60]}")
     return sorted(set(found))
 
 

@@ -1,6 +1,6 @@
 """The playground, from its parts: a page of one file, or the pieces that the site's pages take.
 
-Nothing is fetched when it runs: the kernels, the digits and the distilled set stand in the script. So it works from a disk, too.
+Nothing is fetched when it runs: the kernels, the digits and the distilled set stand in the script. So it works from a disk.
 """
 
 import base64
@@ -18,8 +18,8 @@ import ddlite as dd
 PLAY = Path(__file__).parent / "play"
 SHIPPED = Path(dd.__file__).parent / "assets" / "digits-fixed-10.safetensors"
 
-LICENCES = (f'Digits: E. Alpaydin and C. Kaynak, <a href="https://archive.ics.uci.edu/dataset/80">Optical Recognition of Handwritten Digits</a>, UCI, '
-            '<a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>, as scikit-learn (BSD) carries them. '
+LICENCES = ('Digits: E. Alpaydin and C. Kaynak, <a href="https://archive.ics.uci.edu/dataset/80">Optical Recognition of '
+            'Handwritten Digits</a>, UCI, <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>, as scikit-learn (BSD) carries them. '
             "Pictures and code: ddlite, MIT.")
 # Of each page its title, the fragment of HTML, the modules of its script, and those of its worker, in the order of their use.
 PAGES = {
@@ -43,9 +43,10 @@ def fragment(name):
 def script(name):
     """A page's script: its modules as one classic script, since modules and fetch do not work from a disk."""
     data, (_, _, modules, worker) = dd.load("digits"), PAGES[name]
-    files = {"digits": b"".join(levels_of(split).tobytes() + split.labels.numpy().astype("uint8").tobytes() for split in parts(data))}
+    files = {"digits": b"".join(levels_of(split).tobytes() + split.labels.byte().numpy().tobytes() for split in parts(data))}
     if worker:
-        files |= {"set": SHIPPED.read_bytes(), "kernels": bytes(wasmtime.wat2wasm((PLAY / "products.wat").read_text(encoding="utf-8")))}
+        files |= {"set": SHIPPED.read_bytes(),
+                  "kernels": bytes(wasmtime.wat2wasm((PLAY / "products.wat").read_text(encoding="utf-8")))}
     assets = ", ".join(f'{key}: bytes("{base64.b64encode(value).decode()}")' for key, value in files.items())
     sizes = {split.name.rsplit(" ", 1)[-1]: len(split) for split in parts(data)}
     scale = {"mean": data.mean[0], "std": data.std[0]}
@@ -94,7 +95,7 @@ def parts(data):
     return data.train, data.validation, data.test
 
 def levels_of(split):
-    """The digits as they were scanned: (n, 8, 8) grey levels from 0 to 16. The middle of three enlarged pixels is the old one."""
+    """The digits as scanned: (n, 8, 8) grey levels from 0 to 16. The middle of three enlarged pixels is the old one."""
     middles = split.images[:, 0, 1::3, 1::3] * split.std[0] + split.mean[0]
     return (middles * 16).round().numpy().astype("uint8")
 
@@ -104,7 +105,8 @@ def png_of(pictures):
     gap = max(1, side // 12)
     row = np.zeros((side, n * (side + gap) - gap, 2), "uint8")  # grey, and how opaque
     for k, picture in enumerate(pictures):
-        row[:, k * (side + gap):k * (side + gap) + side] = np.stack([(255 * picture).astype("uint8"), np.full((side, side), 255)], -1)
+        place = k * (side + gap)
+        row[:, place:place + side] = np.stack([(255 * picture).astype("uint8"), np.full((side, side), 255)], -1)
     file = io.BytesIO()
     Image.fromarray(row, "LA").save(file, "png", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -12,7 +12,8 @@ LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 
 def sources():
     """What becomes a page: notebooks and their Markdown, but not the assignments. {path within the project: Path}"""
-    found = [path for pattern in ("*.ipynb", "*.md", "gallery/*.ipynb", "gallery/*.md") for path in (ROOT / "notebooks").glob(pattern)]
+    patterns = ("*.ipynb", "*.md", "gallery/*.ipynb", "gallery/*.md")
+    found = [path for pattern in patterns for path in (ROOT / "notebooks").glob(pattern)]
     return {path.relative_to(ROOT).as_posix(): path for path in sorted(found)}
 
 
@@ -55,9 +56,10 @@ def notebook(book, name, repository):
         where = repository.removeprefix("https://github.com/").rstrip("/")
         ways += [f"[open it in Colab](https://colab.research.google.com/github/{where}/blob/main/{name})",
                  f"[open it in Binder](https://mybinder.org/v2/gh/{where}/main?urlpath=lab/tree/{name})"]
-    play = " Where it has sliders, this page has a still picture: [play on the first page](/index.md)." if "live." in json.dumps(
-        [cell["source"] for cell in book["cells"]]) else ""
-    first["source"] = f"{title}\n\n{{.take-along}}\nThis is a notebook, with its results as they are stored. {', '.join(ways)}.{play}\n{rest}"
+    words = f"This is a notebook, with its results as they are stored. {', '.join(ways)}."
+    if any("live." in "".join(cell["source"]) for cell in book["cells"]):
+        words += " Where it has sliders, this page has a still picture: [play on the first page](/index.md)."
+    first["source"] = f"{title}\n\n{{.take-along}}\n{words}\n{rest}"
     return json.dumps(book)
 
 
@@ -107,13 +109,16 @@ def documented():
 
 def reference():
     """The API reference: each module with what it says of itself, and its public names."""
-    lines = ["# API reference", "", "What `import ddlite as dd` brings, by the file in which it stands, in an order to read them in.", ""]
+    lines = ["# API reference", "", "What `import ddlite as dd` brings, by the file in which it stands, in an order to read.", ""]
     for module, names in documented().items():
         lines += [f"(module-{module})=", f"## {module}", "", "```{eval-rst}", f".. automodule:: {module}",
                   *(["   :no-members:", "   :no-index:"] if names else []), ""]
         for name in names:
             thing = getattr(dd, name)
-            kind = "function" if not isinstance(thing, type) else "exception" if issubclass(thing, BaseException) else "class"
-            lines += [f".. auto{kind}:: ddlite.{name}", *(["   :no-members:"] if kind == "class" and hasattr(thing, "forward") else []), ""]
+            kind = "function"
+            if isinstance(thing, type):
+                kind = "exception" if issubclass(thing, BaseException) else "class"
+            network = hasattr(thing, "forward")  # whose methods are PyTorch's
+            lines += [f".. auto{kind}:: ddlite.{name}", *(["   :no-members:"] if network else []), ""]
         lines += ["```", ""]
     return "\n".join(lines)

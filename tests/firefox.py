@@ -45,8 +45,8 @@ def firefox(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen([FIREFOX, "--headless", "--no-remote", "--profile", str(folder), f"--remote-debugging-port={port}"],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([FIREFOX, "--headless", "--no-remote", "--profile", str(folder),
+                                f"--remote-debugging-port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for left in reversed(range(240)):
             try:

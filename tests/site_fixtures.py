@@ -17,17 +17,17 @@ build = pytest.importorskip("build", reason="the site's packages are not install
 
 
 @functools.cache
-def built(factory):
+def built():
     """Once for all files of tests."""
-    out, began = factory.mktemp("site") / "below" / "a path", time.monotonic()
+    out, began = ROOT / "build" / "site-tried" / "a path", time.monotonic()
     build.build(out)
     return out, time.monotonic() - began
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
+def site():
     """The site, built: its folder, and how long that took."""
-    return built(tmp_path_factory)
+    return built()
 
 
 @pytest.fixture(scope="session")
@@ -67,10 +67,10 @@ def new_page(chromium):
         page = contexts[-1].new_page()
         page.set_default_timeout(120_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: None if re.match(r"(http://127\.0\.0\.1|file:|data:|blob:)", request.url)
-                else faults.append(request.url))
+        page.on("request", lambda request: re.match(r"(http://127\.0\.0\.1|file:|data:|blob:)", request.url)
+                or faults.append(request.url))
         page.on("requestfailed", lambda request: faults.append(f"{request.url}: {request.failure}"))
-        page.on("response", lambda response: faults.append(f"{response.url}: {response.status}") if response.status >= 400 else None)
+        page.on("response", lambda response: response.status < 400 or faults.append(f"{response.url}: {response.status}"))
         return page
 
     yield make

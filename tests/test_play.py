@@ -50,9 +50,9 @@ def test_meta_gradient_is_ddlites(new_page, side, n, m, quick):
     page = new_page()
     page.add_script_tag(content=ENGINE)
     found = page.evaluate(META_GRADIENT, {
-        "side": side, "weights": [weight.flatten().tolist() for weight in network.parameters()], "images": images.flatten().tolist(),
-        "labels": labels[0].tolist(), "sizes": sizes.tolist(), "real": real.flatten().tolist(), "realLabels": real_labels.tolist(),
-        "wasm": base64.b64encode(wasm).decode()})
+        "side": side, "weights": [weight.flatten().tolist() for weight in network.parameters()],
+        "images": images.flatten().tolist(), "labels": labels[0].tolist(), "sizes": sizes.tolist(),
+        "real": real.flatten().tolist(), "realLabels": real_labels.tolist(), "wasm": base64.b64encode(wasm).decode()})
     assert found["name"] == ("WebAssembly SIMD" if quick else "plain JavaScript")
     assert found["loss"] == pytest.approx(loss.item(), rel=1e-4)
     for mine, theirs in ((found["images"], gradients["images"].flatten()), (found["sizes"], gradients["step_sizes"])):
@@ -95,7 +95,7 @@ def test_kernel_and_its_gradient(new_page, digits):
 
 @pytest.mark.parametrize("where", ["served", "file", "one file", "plain"])
 def test_the_set_that_ships(new_page, address, site, where):
-    """The test number is the manifest's; a slider, painting and another network change what is read of the validation digits."""
+    """The test number is the manifest's; a slider and another network change what is read of the validation digits."""
     page = opened(new_page(), {"served": address, "file": (site[0] / "index.html").as_uri(), "plain": f"{address}?plain",
                                "one file": (ROOT / "ddlite/assets/play.html").as_uri()}[where])
     assert f"As learned: {TEST:.1f} % of 400 test digits" in page.inner_text("#reported")
