@@ -13,9 +13,11 @@ from ddlite.distilled import DistilledSet
 from ddlite.engines import chain, choose
 from ddlite.learned import Diverged, Learned
 from ddlite.machinery import ranks
+from ddlite.machinery.arguments import whole
 from ddlite.machinery.checkpoint import Checkpoint
 from ddlite.machinery.files import fingerprint
 from ddlite.unrollable import check, gradients_on
+from ddlite.valid import check_nouns, checked_settings
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,13 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     Raises ValueError for settings, a set or a checkpoint that do not fit, and, while running, `Diverged`, or MemoryError with
     the settings that lower what is needed.
     """
-    settings = {"outer_steps": outer_steps, "seed": seed, "networks": networks, "learning_rate": learning_rate,
-                "step_size_rate": step_size_rate, "decay": decay, "batch_size": batch_size, "clip": clip, "average": average,
-                "validate_every": validate_every, "validation_networks": validation_networks}
-    if min(outer_steps, networks, batch_size, validate_every, validation_networks, checkpoint_every) < 1:
-        raise ValueError("outer_steps, networks, batch_size, validate_every, validation_networks and checkpoint_every must "
-                         "be 1 or more.")
+    check_nouns(dset, start, goal)
+    settings = checked_settings({
+        "outer_steps": outer_steps, "seed": seed, "networks": networks, "learning_rate": learning_rate,
+        "step_size_rate": step_size_rate, "decay": decay, "batch_size": batch_size, "clip": clip, "average": average,
+        "validate_every": validate_every, "validation_networks": validation_networks})
+    outer_steps, networks = settings["outer_steps"], settings["networks"]
+    checkpoint_every = whole("checkpoint_every", checkpoint_every, 1)
     last_ones = start.networks("training", networks, first=(outer_steps - 1) * networks)  # are there as many?
     if (processes := ranks.here()[1]) > (fewest := len(last_ones)):
         raise ValueError(f"{processes} processes for {fewest} network(s) in each outer step: start no more processes than "
@@ -122,9 +125,6 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
                          "some (noise(..., step_size=)).")
     if engine == "chain":
         chain.of(start.networks("validation", 1)[0])  # raises where it is none
-    if not (learning_rate > 0 and step_size_rate > 0 and clip > 0 and decay >= 0 and 0 <= average < 1):
-        raise ValueError("learning_rate, step_size_rate and clip must be positive, decay 0 or more, and average at least 0 "
-                         "and less than 1.")
     if tuple(dset.images.shape[2:]) != goal.data.shape or dset.classes != goal.data.classes:
         raise ValueError(f"The set has images {tuple(dset.images.shape[2:])} of {len(dset.classes)} classes, the goal's data "
                          f"{goal.data.shape} of {len(goal.data.classes)}: begin with DistilledSet.noise(data, ...).")

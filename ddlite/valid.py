@@ -1,9 +1,13 @@
-"""What a distilled set must be, and the words where it is not."""
+"""What a distilled set, and what `distill` is asked for, must be, and the words where it is not."""
+
+import math
+from functools import partial
 
 import torch
 
 from ddlite.data import need_split
-from ddlite.machinery.arguments import shown
+from ddlite.machinery import arguments
+from ddlite.machinery.arguments import number, shown, whole
 
 
 def need_set(dset):
@@ -11,6 +15,25 @@ def need_set(dset):
     if not all(hasattr(dset, name) for name in ("images", "labels", "step_sizes", "classes")):
         raise ValueError(f"A {type(dset).__name__} was given where a distilled set is needed, e.g. state.best, or "
                          "ddlite.DistilledSet.load(path).")
+
+
+def check_nouns(dset, start, goal):
+    """Raise ValueError unless what `distill` was given are a set, a start and a goal."""
+    need_set(dset)
+    for name, given, member, words in (("start", start, "networks", "e.g. FixedStart(network) or RandomStart(LeNet, data)"),
+                                       ("goal", goal, "score", "e.g. Fit(data)")):
+        if not hasattr(given, member):
+            raise ValueError(f"A {type(given).__name__} was given as {name}: one is needed, {words}.")
+
+
+def checked_settings(settings):
+    """The settings of a distillation, a dict, as plain numbers. Raises ValueError for one that cannot be, with its range."""
+    ranges = {"seed": arguments.seed, "learning_rate": partial(number, "learning_rate", above=0),
+              "step_size_rate": partial(number, "step_size_rate", above=0), "decay": partial(number, "decay", least=0),
+              "average": partial(number, "average", least=0, below=1),
+              "clip": lambda value: value if value == math.inf else number("clip", value, above=0),
+              "batch_size": lambda value: whole("batch_size", value, 1, 10**7)}
+    return {name: ranges[name](value) if name in ranges else whole(name, value, 1) for name, value in settings.items()}
 
 
 def check_kinds(dset):

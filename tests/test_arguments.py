@@ -143,3 +143,26 @@ def test_unknown_profiles_and_experiments(name):
 def test_settings_that_are_written_otherwise():
     assert dd.profiles.fixed("quick", passes=3.0, outer_steps=1e3).outer_steps == 1000
     assert type(dd.profiles.fixed("quick", passes=np.int64(4)).passes) is int
+
+
+@pytest.mark.parametrize("name, value", [
+    ("outer_steps", 2.5), ("outer_steps", None), ("outer_steps", 0), ("seed", 2**64), ("seed", 1.5), ("seed", None),
+    ("batch_size", 1.5), ("batch_size", 10**12), ("networks", "2"), ("networks", 0), ("learning_rate", 0),
+    ("learning_rate", float("nan")), ("decay", -1),
+    ("average", 1), ("average", "x"), ("clip", 0), ("clip", float("nan")), ("validate_every", 0), ("validation_networks", 1.5),
+    ("checkpoint_every", 0), ("step_size_rate", None)])
+def test_a_distillation_says_what_it_needs(name, value):
+    data = dd.load("digits", size=8)
+    settings = {"outer_steps": 2, name: value}
+    with pytest.raises(ValueError, match=f"{name}="):
+        dd.distill(dd.DistilledSet.noise(data), dd.RandomStart(dd.MLP, data), dd.Fit(data), **settings)
+
+
+def test_a_distillation_needs_its_three_nouns():
+    data = dd.load("digits", size=8)
+    dset, start, goal = dd.DistilledSet.noise(data), dd.RandomStart(dd.MLP, data), dd.Fit(data)
+    for arguments, words in (((dset, dd.MLP(data.shape), goal), "MLP was given as start"),
+                             ((dset, start, data), "Data was given as goal"), ((data, start, goal), "distilled set is needed"),
+                             ((dset, None, goal), "NoneType was given as start")):
+        with pytest.raises(ValueError, match=words):
+            dd.distill(*arguments, 1)

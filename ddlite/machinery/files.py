@@ -122,7 +122,8 @@ def _ordinary(path):
     except OSError as cause:
         raise FileNotFoundError(f"There is no file {path}.") from cause
     if not stat.S_ISREG(mode):
-        raise ValueError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}: the name of a file is needed.")
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise ValueError(f"{path} is {kind}: the name of a file is needed.")
     return path
 
 
