@@ -46,7 +46,8 @@ def polish(out):
     for path in out.rglob("*.html"):
         fill(path, **{'<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
                       '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
-                      "<pre>": '<pre tabindex="0">'})  # long lines scroll
+                      "<pre>": '<pre tabindex="0">',  # what scrolls sideways
+                      '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper'})
 
 
 def playground_pieces():

@@ -19,8 +19,8 @@ PLAY = Path(__file__).parent / "play"
 SHIPPED = Path(dd.__file__).parent / "assets" / "digits-fixed-10.safetensors"
 
 LICENCES = ('Digits: E. Alpaydin and C. Kaynak, <a href="https://archive.ics.uci.edu/dataset/80">Optical Recognition of '
-            'Handwritten Digits</a>, UCI, <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>, as scikit-learn (BSD) carries them. '
-            "Pictures and code: ddlite, MIT.")
+            'Handwritten Digits</a>, UCI, <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>, as they come '
+            "with scikit-learn (BSD). Pictures and code: ddlite, MIT.")
 # Of each page its title, the fragment of HTML, the modules of its script, and those of its worker, in the order of their use.
 PAGES = {
     "play": ("Ten pictures that teach a network", "body.html", ["digits.js", "strokes.js", "board.js", "page.js"],
