@@ -31,7 +31,7 @@ def build(out=SITE):
     fill(STAGED / "index.md", TREE=trees, FIRST=tree["Lessons"][0])
     fill(STAGED / "_templates" / "page.html", LICENCES=playground.LICENCES)
     playground_pieces()
-    shutil.copy(ROOT / "notebooks" / "pictures" / "digits-fixed-10.png", STAGED / "_static" / "favicon.png")
+    playground.favicon(STAGED / "_static" / "favicon.png")
     made = subprocess.run([sys.executable, "-m", "sphinx", "--builder", "html", "--quiet", "--fail-on-warning", "--keep-going",
                            "--doctree-dir", STAGED / "_doctrees", STAGED, out], check=False)
     if made.returncode:

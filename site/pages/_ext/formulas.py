@@ -39,7 +39,7 @@ CHARACTERS = [(0x20, 0x7F), (0xA0, 0xF7), (0x391, 0x3F6), (0x2010, 0x2050), (0x2
 def font(app, exception):
     if exception is None:
         logging.getLogger("fontTools").setLevel(logging.WARNING)
-        options = subset.Options(flavor="woff", layout_features=["*"], name_IDs=["*"])  # a licence is a name
+        options = subset.Options(flavor="woff", layout_features=["*"], name_IDs=["*"])
         whole = subset.load_font(str(files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"), options)
         part = subset.Subsetter(options)
         part.populate(unicodes=[code for first, end in CHARACTERS for code in range(first, end)])
