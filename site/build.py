@@ -31,7 +31,7 @@ def build(out=SITE):
     fill(STAGED / "index.md", TREE=trees, FIRST=tree["Lessons"][0])
     fill(STAGED / "_templates" / "page.html", LICENCES=playground.LICENCES)
     playground_pieces()
-    shutil.copy(ROOT / "notebooks" / "pictures" / "digits-fixed-10.png", STAGED / "_static" / "favicon.png")
+    playground.favicon(STAGED / "_static" / "favicon.png")
     made = subprocess.run([sys.executable, "-m", "sphinx", "--builder", "html", "--quiet", "--fail-on-warning", "--keep-going",
                            "--doctree-dir", STAGED / "_doctrees", STAGED, out], check=False)
     if made.returncode:
@@ -46,7 +46,8 @@ def polish(out):
     for path in out.rglob("*.html"):
         fill(path, **{'<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
                       '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
-                      "<pre>": '<pre tabindex="0">'})  # long lines scroll
+                      "<pre>": '<pre tabindex="0">',  # what scrolls sideways
+                      '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper'})
 
 
 def playground_pieces():

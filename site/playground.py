@@ -19,8 +19,8 @@ PLAY = Path(__file__).parent / "play"
 SHIPPED = Path(dd.__file__).parent / "assets" / "digits-fixed-10.safetensors"
 
 LICENCES = ('Digits: E. Alpaydin and C. Kaynak, <a href="https://archive.ics.uci.edu/dataset/80">Optical Recognition of '
-            'Handwritten Digits</a>, UCI, <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>, as scikit-learn (BSD) carries them. '
-            "Pictures and code: ddlite, MIT.")
+            'Handwritten Digits</a>, UCI, <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>, as they come '
+            "with scikit-learn (BSD). Pictures and code: ddlite, MIT.")
 # Of each page its title, the fragment of HTML, the modules of its script, and those of its worker, in the order of their use.
 PAGES = {
     "play": ("Ten pictures that teach a network", "body.html", ["digits.js", "strokes.js", "board.js", "page.js"],
@@ -31,14 +31,10 @@ PAGES = {
 
 def fragment(name):
     """A page's HTML without its script."""
-    data, about = dd.load("digits"), dd.manifest("digits-fixed-10")
-    if name == "play":
-        pictures = dd.DistilledSet.shipped("digits-fixed-10").images[0, :, 0].numpy() * data.std[0] + data.mean[0]
-    else:
-        pictures = np.stack([levels_of(data.train)[data.train.labels == label][0] for label in range(10)]) / 16
-    low, high = min(0, pictures.min()), max(1, pictures.max())
-    return (PLAY / PAGES[name][1]).read_text(encoding="utf-8").replace(
-        "STILL", png_of((pictures - low) / (high - low))).replace("TEST", f"{about['test']:.1f}")
+    train, test = dd.load("digits").train, dd.manifest("digits-fixed-10")["test"]
+    real = np.stack([levels_of(train)[train.labels == label][0] for label in range(10)]) / 16
+    still = png_of(learned() if name == "play" else real)
+    return (PLAY / PAGES[name][1]).read_text(encoding="utf-8").replace("STILL", still).replace("TEST", f"{test:.1f}")
 
 def script(name):
     """A page's script: its modules as one classic script, since modules and fetch do not work from a disk."""
@@ -98,6 +94,19 @@ def levels_of(split):
     """The digits as scanned: (n, 8, 8) grey levels from 0 to 16. The middle of three enlarged pixels is the old one."""
     middles = split.images[:, 0, 1::3, 1::3] * split.std[0] + split.mean[0]
     return (middles * 16).round().numpy().astype("uint8")
+
+def learned():
+    """The ten pictures that ship, (10, 24, 24), on a scale from 0 to 1."""
+    dset = dd.DistilledSet.shipped("digits-fixed-10")
+    pictures = dset.images[0, :, 0].numpy() * dset.std[0] + dset.mean[0]
+    low, high = min(0, pictures.min()), max(1, pictures.max())
+    return (pictures - low) / (high - low)
+
+
+def favicon(path):
+    """One of them, for the browser's tab."""
+    Image.fromarray((255 * learned()[3]).astype("uint8")).resize((48, 48), Image.Resampling.NEAREST).save(path)
+
 
 def png_of(pictures):
     """Pictures (n, side, side) from 0 to 1 in a row, as an address that holds a PNG."""

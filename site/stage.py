@@ -109,7 +109,7 @@ def documented():
 
 def reference():
     """The API reference: each module with what it says of itself, and its public names."""
-    lines = ["# API reference", "", "What `import ddlite as dd` brings, by the file in which it stands, in an order to read.", ""]
+    lines = ["# API reference", "", "What `import ddlite as dd` brings, by file, in an order to read it in.", ""]
     for module, names in documented().items():
         lines += [f"(module-{module})=", f"## {module}", "", "```{eval-rst}", f".. automodule:: {module}",
                   *(["   :no-members:", "   :no-index:"] if names else []), ""]

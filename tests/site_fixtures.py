@@ -76,7 +76,7 @@ def new_page(chromium):
     yield make
     for context in contexts:
         context.close()
-    assert not faults
+    assert not faults, "\n".join(faults)
 
 
 def opened(page, address):

@@ -28,5 +28,6 @@ html_title = "ddlite"
 html_static_path, templates_path, html_extra_path = ["_static"], ["_templates"], ["_extra"]
 exclude_patterns = ["_extra", "fragments"]
 html_css_files = ["site.css"]
+html_show_search_summary = False  # it would fetch pages, which a browser refuses from a disk
 html_favicon = "_static/favicon.png"
 html_show_sphinx = html_copy_source = html_show_sourcelink = False

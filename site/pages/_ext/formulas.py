@@ -32,14 +32,14 @@ def visit(display):
 
 
 # Latin and Greek letters (also italic and double-struck ones), operators, arrows, brackets.
-CHARACTERS = [(0x20, 0x7F), (0xA0, 0xF7), (0x391, 0x3F6), (0x2010, 0x2050), (0x210E, 0x211E), (0x2190, 0x2300), (0x23B0, 0x23E2),
-              (0x27E8, 0x27EA), (0x1D434, 0x1D468), (0x1D53C, 0x1D53D), (0x1D6A4, 0x1D6E2)]
+CHARACTERS = [(0x20, 0x7F), (0xA0, 0xF7), (0x391, 0x3F6), (0x2010, 0x2050), (0x210E, 0x211E), (0x2190, 0x2300),
+              (0x23B0, 0x23E2), (0x27E8, 0x27EA), (0x1D434, 0x1D468), (0x1D53C, 0x1D53D), (0x1D6A4, 0x1D6E2)]
 
 
 def font(app, exception):
     if exception is None:
         logging.getLogger("fontTools").setLevel(logging.WARNING)
-        options = subset.Options(flavor="woff", layout_features=["*"], name_IDs=["*"])  # names: they hold its licence
+        options = subset.Options(flavor="woff", layout_features=["*"], name_IDs=["*"])
         whole = subset.load_font(str(files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"), options)
         part = subset.Subsetter(options)
         part.populate(unicodes=[code for first, end in CHARACTERS for code in range(first, end)])
