@@ -12,7 +12,7 @@ from ddlite.distilled import DistilledSet
 from ddlite.evaluate import Report, evaluate
 from ddlite.machinery import arguments
 from ddlite.machinery.arguments import number, several, whole
-from ddlite.scratch import train_from_scratch
+from ddlite.scratch import Recipe, train_from_scratch
 from ddlite.starts import FixedStart
 from ddlite.valid import need_set
 
@@ -140,15 +140,49 @@ def table(goal, start, images_per_class=1, batches=10, passes=PASSES, networks=2
     for name, sets in (("k-NN, random real", random[:draws]), ("k-NN, k-means", clusters)):
         yield name, _report(goal, [[nearest_neighbour(goal, dset)] for dset in sets], 0, "draw")
 
+    yield "all real images", all_images(goal, start, epochs, fully_trained)
+
+
+def all_images(goal, start, epochs=10, networks=5):
+    """A `Report` of held-out networks trained on all the real training images, at the better of two rates."""
+    data = goal.data
+
     def trained(network, rate):
         network = network.to(data.train.images.device)
         return train_from_scratch(data.train.images, data.train.labels, network, epochs, learning_rate=rate)
 
     [one] = start.networks("validation", 1)
     rate = max((0.01, 0.05), key=lambda rate: goal.score(trained(one, rate), data.validation))
-    networks = [trained(network, rate) for network in start.networks("held-out", fully_trained)]
+    networks = [trained(network, rate) for network in start.networks("held-out", networks)]
     steps = epochs * -(-len(data.train) // 256)
-    yield "all real images", _report(goal, [[goal.score(network, data.test)] for network in networks], steps, "network")
+    return _report(goal, [[goal.score(network, data.test)] for network in networks], steps, "network")
+
+
+def from_scratch(goal, start, images_per_class=1, recipe=None, storages=(), networks=10, draws=5, epochs=10, fully_trained=1):
+    """The same under protocol B, where networks are trained from scratch by a recipe: (name, `Report`) after (name, `Report`).
+
+    Args:
+        goal, start: as for `distill`.
+        images_per_class: of random real images and k-means; class means are one for each class.
+        recipe: a `Recipe`, by default with the field's customary values.
+        storages: each adds a row of real images kept in it, in the floats of `images_per_class` plain ones.
+        networks, draws: held-out networks of each row, and the sets they are shared out among.
+        epochs, fully_trained: as for `table`.
+    """
+    _need(goal, start)
+    recipe, data, seeds = recipe or Recipe(), goal.data, range(whole("draws", draws, 1))
+
+    def row(sets):
+        return _over_draws([replace(dset, recipe=recipe, step_sizes=None) for dset in sets], start, goal, networks)
+
+    yield "random real", row([real_images(data, images_per_class, seed=seed) for seed in seeds])
+    for storage in storages:
+        yield (f"real in {storage}",
+               row([DistilledSet.real(data, images_per_class, seed=seed, storage=storage) for seed in seeds]))
+    yield "class means", row([class_means(data)])
+    if images_per_class > 1:
+        yield "k-means", row([centres(data, images_per_class, seed=seed) for seed in seeds])
+    yield "all real images", all_images(goal, start, epochs, fully_trained)
 
 
 def _over_draws(sets, start, goal, networks):

@@ -74,6 +74,7 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
         goal: what the trained network should do, e.g. `Fit(data)`. It says how its gradient is got: through a training
             (`trains`), or by a `meta_gradient(network, real, images, labels, step_sizes, momentum)` of its own, which returns
             the loss and a dict of gradients as `unroll.meta_gradient` does (no entry: zero); `real` is what its `draw` gave.
+            One that changes as learning goes on has `at(outer_step)`, which gives the goal of that step.
         outer_steps: updates of the distilled set.
         seed: of the real batches, drawn on the CPU.
         networks: networks in each outer step, all trained on the set and scored on the same real batch; the meta-gradient is
@@ -132,7 +133,8 @@ def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.
     _check_start(start, goal.data)
     dset = replace(dset, goal=goal.name, start=start.describe(), initial=None, buffers=getattr(start, "buffers", None))
     dset = dset.to(goal.data.train.images.device)
-    learned, keep = Learned(dset, settings, engine, carries=start if hasattr(start, "carried") else None), None
+    carries = start if hasattr(start, "carried") else None
+    learned, keep = Learned(dset, settings, engine, goal.trains, carries), None
     if checkpoint is not None:
         on_cpu = goal.data.train.images.device.type == "cpu"
         keep = Checkpoint(checkpoint, checkpoint_every, {**settings, "engine": engine or "what fits",
@@ -183,10 +185,11 @@ def _loop(dset, start, goal, settings, learned, keep):
     before = batches.get_state()
     try:
         for outer_step in range(first + 1, outer_steps + 1):
-            images, labels = goal.draw(settings["batch_size"], batches)
+            now = goal.at(outer_step) if hasattr(goal, "at") else goal
+            images, labels = now.draw(settings["batch_size"], batches)
             networks = start.networks("training", number, first=(outer_step - 1) * number)
             with _enough_memory(outer_step):
-                loss, gradients = learned.meta_gradient(networks, goal, images, labels, batches)
+                loss, gradients = learned.meta_gradient(networks, now, images, labels, batches)
             learned.step(loss, gradients, (1 + math.cos(math.pi * (outer_step - 1) / outer_steps)) / 2)
             validates = outer_step % settings["validate_every"] == 0 or outer_step == outer_steps
             keeps = keep and (outer_step % keep.every == 0 or outer_step == outer_steps)

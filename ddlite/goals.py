@@ -95,9 +95,9 @@ class Attack(Fit):
 
 
 def named(name, data):
-    """The goal that a distilled set's `goal` stands for, e.g. "fit" or "attack 0 as 1"."""
+    """The goal to score a set by, from its `goal`: "attack 0 as 1", or "fit" and what else leads to a fit."""
     kind, *classes = name.split(" ")
-    return Fit(data) if kind == "fit" else Attack(data, int(classes[0]), int(classes[2]))
+    return Attack(data, int(classes[0]), int(classes[2])) if kind == "attack" else Fit(data)
 
 
 def chunk(images):

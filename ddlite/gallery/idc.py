@@ -9,6 +9,9 @@ pictures are enlarged bilinearly, too. Ours is that k must divide the picture's 
 import torch
 from torch.nn import functional as F
 
+from ddlite.gallery.dc import NARROW
+from ddlite.networks import MLP, LeNet
+
 
 class Patches:
     """Each stored image is a mosaic of k x k tiles; each tile is enlarged to a whole image. With k = 1, plain pixels.
@@ -62,3 +65,15 @@ class Patches:
             raise ValueError(f"{self} cannot cut pictures of {shape[-2]}x{shape[-1]} pixels: choose a k that divides both "
                              "sides, or load the data with another size=.")
         return shape
+
+
+# What `gallery/condense.py` and lesson 5 learn with `dc.Match`, by profile.
+PROFILES = {
+    "idc": {
+        "quick": {"data": "digits", "network": MLP, "outer_steps": 250, "patches": 2, "real": True},
+        "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 1000, "patches": 2, "real": True, "distance": "rows"},
+        "laptop-lenet": {"data": "mnist", "network": LeNet, "outer_steps": 400, "patches": 2, "real": True},
+        "laptop-lenet-100": {"data": "mnist", "network": LeNet, "outer_steps": 300, "patches": 2, "real": True,
+                             "images_per_class": 10, "walk": "data"},
+    },
+}
