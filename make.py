@@ -86,9 +86,13 @@ def links():
 
 
 def run(*arguments):
-    """Run .venv's Python here; a failure ends this program with the same status."""
+    """Run .venv's Python here; a failure ends this program with the same status.
+
+    With one thread, unless OMP_NUM_THREADS says otherwise: beside other work, two can be forty times slower.
+    """
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
     try:
-        status = subprocess.run([PYTHON, *map(str, arguments)], cwd=HERE, check=False).returncode
+        status = subprocess.run([PYTHON, *map(str, arguments)], cwd=HERE, env=environment, check=False).returncode
     except KeyboardInterrupt:
         status = 130
     if status:

@@ -12,7 +12,7 @@ import torch
 from ddlite.distilled import DistilledSet
 from ddlite.engines import chain, choose
 from ddlite.learned import Diverged, Learned
-from ddlite.machinery import ranks
+from ddlite.machinery import ranks, threads
 from ddlite.machinery.arguments import whole
 from ddlite.machinery.checkpoint import Checkpoint
 from ddlite.machinery.files import fingerprint
@@ -162,6 +162,7 @@ def _check_start(start, data):
 
 @torch.inference_mode(False)  # gradients are on, whatever the caller has switched off
 def _loop(dset, start, goal, settings, learned, keep):
+    threads.warn_if_crowded()
     batches, state = torch.Generator().manual_seed(settings["seed"]), None
     words = goal.score_is + (f", protocol {dset.protocol}" if dset.recipe else ""), goal.loss_is
     outer_steps, number, among = settings["outer_steps"], settings["networks"], settings["validation_networks"]

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from ddlite import unroll
-from ddlite.machinery import adam, arguments, ranks
+from ddlite.machinery import adam, arguments, ranks, threads
 from ddlite.machinery.files import fingerprint, load_tensors, save_tensors
 from ddlite.starts import RandomStart, network_seed
 from ddlite.unrollable import copied, gradients_on, takes
@@ -145,6 +145,7 @@ def pretrain(network, data, seed=0, *, epochs=40, learning_rate=2e-4, halve_ever
     the training diverged.
     """
     _schedule(epochs, learning_rate, halve_every, batch_size)
+    threads.warn_if_crowded()
     with gradients_on():
         trained, split = copied(network), data.train
         takes(trained, split.images, len(data.classes))

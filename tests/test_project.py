@@ -137,6 +137,7 @@ LAYERS = [layer.split() for layer in (
     machinery.ranks
     machinery.checkpoint
     machinery.adam
+    machinery.threads
     """,
     """
     photographs.sets

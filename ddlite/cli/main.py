@@ -57,15 +57,13 @@ def _run(options, arguments):
         from ddlite.cli import play
         play.play()
         return
-    import torch
 
-    from ddlite.machinery import ranks
+    from ddlite.machinery import ranks, threads
 
     if getattr(options, "processes", 1) > 1 and "RANK" not in os.environ:
         words = sys.argv[1:] if arguments is None else list(map(str, arguments))
         ranks.launch(options.processes, _without_processes(words))
-    if getattr(options, "threads", None):
-        torch.set_num_threads(options.threads)
+    threads.settle(getattr(options, "threads", None))
     command = _command(options.name)
     if options.name not in ("distill", "pretrain", "evaluate"):
         command(options)

@@ -163,7 +163,7 @@ def _held_out(command):
 
 def _machine(command):
     command.add_argument("--threads", type=whole_number(1, THREADS), metavar="N",
-                         help=f"of PyTorch: 1 to {THREADS}; on small batches one is often fastest")
+                         help=f"of PyTorch: 1 to {THREADS} (OMP_NUM_THREADS, else 1); more help on a quiet machine only")
     command.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
 
 
