@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import filelock
 import numpy as np
@@ -56,6 +56,9 @@ def ddlite(*words, **options):
     ("distill --output folder/", "is a folder"), ("distill --output .", "is a folder"),
     ("distill --output folder", "is a folder"),
     ("distill --output ~nobody-of-that-name/x", "no such home"), ("distill", "required"),
+    (f"distill --output {'n' * 300}", "at most 200 bytes"), (f"show digits-fixed-10 --output {'é' * 120}", "at most 200 bytes"),
+    ("evaluate ~nobody-of-that-name/x", "no such home"), ("show ~nobody-of-that-name/x --output x", "no such home"),
+    ("evaluate ''", "the name of a file"), ("bench --json ''", "the name of a file"), ("grade ''", "the name of a file"),
     ("bench --repeats 0", "from 1"), ("bench --configs z", "no configuration z. Known: a, b1"),
     ("bench --goals 7", "no goal 7"),
     ("grade folder --minutes -1", "from 0.1"), ("grade folder --gib 0", "from 0.5"),
@@ -174,11 +177,51 @@ def test_the_engine_belongs_to_a_checkpoint(tmp_path):
         next(dd.distill(noise, start, dd.Fit(data), **settings, engine="adjoint", checkpoint=path))
 
 
+@pytest.mark.parametrize("network", ["distill", "Fit", "load", "nn", "nothing", ""])
+def test_what_is_no_network_is_not_called(network, tmp_path):
+    dset = dd.DistilledSet.shipped("digits-fixed-10")
+    replace(dset, start={**dset.start, "network": network}).save(tmp_path / "a.safetensors")
+    with pytest.raises(SystemExit, match="not learned for one of ddlite's networks"):
+        main(["evaluate", str(tmp_path / "a.safetensors")])
+
+
+def test_manifests_of_the_first_edition_are_read(tmp_path, capsys):
+    """They say nothing of the set's fingerprint, the engine and the threads; their step sizes tell another set."""
+    main([*RUN, str(tmp_path / "a")])
+    first, manifest = capsys.readouterr().out, tmp_path / "a-seed0.json"
+    about = json.loads(manifest.read_text())
+    old = {key: value for key, value in about.items() if key not in ("set", "engine", "threads")}
+    manifest.write_text(json.dumps(old))
+    main([*RUN, str(tmp_path / "a")])
+    assert capsys.readouterr().out == first
+    manifest.write_text(json.dumps({**old, "step_sizes": [9, 9, 9]}))
+    with pytest.raises(SystemExit, match="belongs to another set"):
+        main([*RUN, str(tmp_path / "a")])
+
+
+def test_baselines_and_pools_are_not_overwritten_either(tmp_path, monkeypatch):
+    monkeypatch.setenv("DDLITE_DATA", str(tmp_path / "data"))
+    words = ["pretrain", "--pool", "1", "--pretraining-epochs", "1", "--threads", "1", "--output", str(tmp_path / "p")]
+    main(words)
+    kept = (tmp_path / "p.json").read_bytes()
+    main(words)
+    with pytest.raises(SystemExit, match="finished result of other settings.*--force"):
+        main([*words, "--pretraining-rate", "0.01"])
+    assert (tmp_path / "p.json").read_bytes() == kept
+    main([*words, "--pretraining-rate", "0.01", "--force"])
+    assert (tmp_path / "p.json").read_bytes() != kept
+    for name in ("p", "b"):
+        command = words if name == "p" else ["baselines", "--threads", "1", "--output", str(tmp_path / "b")]
+        with filelock.FileLock(tmp_path / f".{name}.lock"), pytest.raises(SystemExit, match="Another process is writing"):
+            main(command)
+
+
 def test_lines_of_progress_where_there_is_no_terminal(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(common, "EVERY", 0)
     main([*RUN, str(tmp_path / "a")])
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("seed 0: step")]
-    assert "step 1 of 2, loss" in lines[0] and "step 2 of 2, validation" in lines[1] and "steps/s" in lines[1]
+    assert "step 1 of 2, loss" in lines[0] and "step 2 of 2, validation" in lines[1]
+    assert "steps/s" in lines[1] and lines[1].endswith(", 0 s left")
 
 
 def test_evaluate_as_json_and_oblong_pictures(tmp_path, capsys, npz, monkeypatch):

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import math
 import shlex
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from ddlite.machinery import ranks
 from ddlite.machinery.files import read_json
 
 EVERY = 30  # seconds between two lines of progress where no bar can be drawn
+LATER = ("engine", "threads")  # of these, manifests of the first edition say nothing
 
 
 @contextlib.contextmanager
@@ -64,8 +66,9 @@ class Lines:
             seconds, self.last = now - self.began, now
             score = f"validation {self.score:.1f}, best {state.best_score:.1f}" if self.score is not None else \
                 f"loss {state.loss:.3g}"
-            print(f"{self.name}: step {state.outer_step} of {self.total}, {score}, {seconds:.0f} s, "
-                  f"{(state.outer_step - self.first) / seconds:.3g} steps/s", file=sys.stderr, flush=True)
+            rate = (state.outer_step - self.first) / seconds if seconds else math.inf
+            print(f"{self.name}: step {state.outer_step} of {self.total}, {score}, {seconds:.0f} s, {rate:.3g} steps/s, "
+                  f"{(self.total - state.outer_step) / rate:.0f} s left", file=sys.stderr, flush=True)
 
 
 def prepare(options):
@@ -102,7 +105,7 @@ def other_than(identity, about):
     """In words, in what a kept result differs from the one that is wanted; empty if in nothing."""
     theirs, ours = ({**one, **(one.get("configuration") or {})} for one in (about, identity))
     return "; ".join(f"{key} {theirs.get(key)!r} there, {value!r} here" for key, value in ours.items()
-                     if key != "configuration" and theirs.get(key) != value)
+                     if key != "configuration" and theirs.get(key) != value and (key in theirs or key not in LATER))
 
 
 def refuse_to_overwrite(manifest, identity, force):

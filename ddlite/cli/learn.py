@@ -1,5 +1,6 @@
 """`distill`, `baselines` and `pretrain`: what makes results, each with a manifest that says how."""
 
+import json
 import signal
 import time
 
@@ -94,13 +95,24 @@ def finished(manifest, path, identity, force):
         return None
     if not path.is_file():
         return None  # the set was lost, and is made again
-    missing = {"seed", "validation", "test", "std", "networks", "measures", "set"} - set(about)
-    if not missing and about["set"] == fingerprint_of_file(path):
+    missing = {"seed", "validation", "test", "std", "networks", "measures"} - set(about)
+    if not missing and belongs(path, about):
         return about
     if not force:
         why = f"says nothing of {', '.join(sorted(missing))}" if missing else f"belongs to another set than {path} holds"
         raise ValueError(f"{manifest} {why}: choose another --output, or compute both again with --force.")
     return None
+
+
+def belongs(path, about):
+    """Whether a set is a manifest's: by its fingerprint, or by its step sizes where an earlier version wrote none."""
+    if "set" in about:
+        return about["set"] == fingerprint_of_file(path)
+    try:
+        sizes = dd.DistilledSet.load(path).step_sizes.tolist()
+    except ValueError:
+        return False
+    return about.get("step_sizes") == [round(size, 4) for size in sizes]
 
 
 def rounded(measures):
@@ -171,6 +183,12 @@ def save(dset, path, initial, stale):
 
 def compare_baselines(options):
     """All baselines, each with its own best step size and 1, 3 or 5 passes, on the held-out networks, with a manifest."""
+    with locked(options.output):
+        write_baselines(options)
+
+
+def write_baselines(options):
+    """The same, while no other process writes there."""
     settings, data, identity = prepare(options)
     manifest = options.output.with_name(f"{options.output.name}.json")
     identity = {**identity, "epochs": options.epochs}
@@ -191,11 +209,21 @@ def pretrain(options):
     settings, data, _ = prepare(options)
     if settings.start != "pool" or settings.known:
         raise ValueError("These settings have no pool of networks: take a profile of adaptation or attack that has one.")
-    start = settings.starts(data, 0, folder=dd.data.data_root() / "pools").fill()
+    start = settings.starts(data, 0, folder=dd.data.data_root() / "pools")
+    with locked(options.output):
+        score_pool(options, start)
+
+
+def score_pool(options, start):
+    """Fill a pool, and write what its networks are worth."""
+    manifest = options.output.with_name(f"{options.output.name}.json")
+    pool = json.loads(json.dumps(start.describe()))  # as a manifest keeps it
+    ranks.from_first(lambda: refuse_to_overwrite(manifest, {"pool": pool}, options.force))
+    start.fill()
     if ranks.here()[0] == 0:
         scores = [dd.accuracy(network, start.source.test) for network in start.networks("training", start.size)]
-        write_json(options.output.with_name(f"{options.output.name}.json"), {
-            "command": command(), "pool": start.describe(), "test": sum(scores) / len(scores), "scores": scores,
+        write_json(manifest, {
+            "command": command(), "pool": pool, "test": sum(scores) / len(scores), "scores": scores,
             "commit": commit(), "machine": machine(options.device)})
         print(f"{start.size} networks, test accuracy on {start.source.name}: mean {sum(scores) / len(scores):.2f}, "
               f"min {min(scores):.2f}, max {max(scores):.2f} %\n{start.folder}")

@@ -5,6 +5,8 @@ import shutil
 import textwrap
 import warnings
 
+import torch
+
 import ddlite as dd
 from ddlite.cli.common import open_set
 from ddlite.machinery.files import machine, write_bytes
@@ -16,9 +18,9 @@ def evaluate(options):
     height, width = dset.images.shape[-2:]
     data = dd.load(options.data or dset.data, device=options.device, size=width if height == width else None,
                    channels=dset.images.shape[2])
-    if dset.start is None or not hasattr(dd, dset.start["network"]):
+    make = None if dset.start is None else getattr(dd, dset.start["network"] or "nothing", None)
+    if not isinstance(make, type) or not issubclass(make, torch.nn.Module):
         raise ValueError("This set was not learned for one of ddlite's networks: use ddlite.evaluate from Python.")
-    make = getattr(dd, dset.start["network"])
     example = make(data.shape, len(data.classes))
     if {name: list(weight.shape) for name, weight in example.named_parameters()} != dset.start["shapes"]:
         raise ValueError(f"This set was not learned for ddlite's {dset.start['network']} as it comes, but for one with other "

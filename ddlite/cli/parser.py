@@ -103,6 +103,7 @@ def _learn(commands):
     baselines.add_argument("--force", action="store_true", help="overwrite a finished result of other settings")
     pretrain = _command(commands, "pretrain", "fill a pool of pre-trained networks, and score them",
                         "ddlite pretrain --output runs/pool", "ddlite pretrain --experiment attack --output runs/pool")
+    pretrain.add_argument("--force", action="store_true", help="overwrite a finished result of other settings")
     for each in (distill, baselines, pretrain):
         fills = each is pretrain
         each.add_argument("--experiment", "--start", choices=POOLS if fills else EXPERIMENTS,
@@ -133,7 +134,7 @@ def _learn(commands):
 def _look(commands):
     judge = _command(commands, "evaluate", "train networks on a set and score them", "ddlite evaluate digits-fixed-10",
                      "ddlite evaluate runs/first.safetensors --json")
-    judge.add_argument("set", help="a .safetensors file, or the name of a set that ships")
+    judge.add_argument("set", type=name, help="a .safetensors file, or the name of a set that ships")
     judge.add_argument("--data", metavar="NAME", help="on which to score, normalised alike (the set's own)")
     judge.add_argument("--source", metavar="NAME", help="on which its networks were pre-trained, where that is a file of yours")
     judge.add_argument("--json", action="store_true", help="print all numbers as JSON")
@@ -142,7 +143,7 @@ def _look(commands):
     _processes(judge)
     show = _command(commands, "show", "write the picture of a set, and say what is known of it",
                     "ddlite show digits-fixed-10 --output digits", "ddlite show runs/first.safetensors --output runs/first")
-    show.add_argument("set", help="a .safetensors file, or the name of a set that ships")
+    show.add_argument("set", type=name, help="a .safetensors file, or the name of a set that ships")
     show.add_argument("--output", type=output, required=True, help="the picture: OUTPUT.png")
     _command(commands, "sets", "list the sets that ship", "ddlite sets", "ddlite evaluate digits-fixed-10")
     profiles = _command(commands, "profiles", "list the settings of each experiment and profile", "ddlite profiles",
@@ -210,9 +211,17 @@ def path(text):
         raise argparse.ArgumentTypeError(f"{text}: there is no such home folder") from cause
 
 
+def name(text):
+    """The name of a set, or the path of its file, as it was typed."""
+    path(text)
+    return text
+
+
 def output(text):
     """What results are called: a path whose last part begins the files' names."""
     found = path(text)
+    if len(os.fsencode(found.name)) > 200:  # names of files are made of it
+        raise argparse.ArgumentTypeError(f"{text[:40]}...: a name of at most 200 bytes is needed")
     if text.endswith(("/", os.sep)) or found.name in ("", "..") or found.is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a folder: name the files in it, e.g. {found / 'run'}")
     return found
