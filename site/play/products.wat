@@ -101,7 +101,8 @@
           (i32.mul (local.get $deep) (i32.lt_s (i32.add (local.get $j) (i32.const 3)) (local.get $n)))))
         (local.set $s0 (v128.const f32x4 0 0 0 0)) (local.set $s1 (local.get $s0))
         (local.set $s2 (local.get $s0)) (local.set $s3 (local.get $s0))
-        (local.set $t0 (local.get $s0)) (local.set $t1 (local.get $s0)) (local.set $t2 (local.get $s0)) (local.set $t3 (local.get $s0))
+        (local.set $t0 (local.get $s0)) (local.set $t1 (local.get $s0))
+        (local.set $t2 (local.get $s0)) (local.set $t3 (local.get $s0))
         (local.set $p (i32.const 0))
         (loop $inner (if (i32.lt_s (local.get $p) (i32.shl (local.get $end) (i32.const 2))) (then
           (local.set $x (v128.load (i32.add (local.get $a0) (local.get $p))))
