@@ -130,6 +130,13 @@ def test_painting_with_a_mouse_and_with_keys(new_page, address):
         page.keyboard.press(key)
     assert canvas.evaluate(pixels) not in (before, painted)
     page.wait_for_selector("#words:has-text('Painted on the picture for 3')")
+    board = page.locator("#board")
+    real = board.evaluate(pixels)
+    board.focus()
+    for key in ("ArrowUp", "Space", *["ArrowDown"] * 6, "Space"):
+        page.keyboard.press(key)
+    page.wait_for_function("document.getElementById('answer').textContent === '1'")
+    assert board.evaluate(pixels) != real
 
 
 # Strokes as a hand draws them, on a board of 1 by 1.

@@ -19,7 +19,8 @@ async function start({ kernels, digits, sizes, scale, set, plain }) {
     return [name, { pictures, labels, inParts: name === 'train' ? null : inParts(pictures, labels) }];
   }));
   const { images, labels, step_sizes: sizesLearned, ...rest } = safetensors(set);
-  const initial = ['conv1', 'conv2', 'linear1', 'linear2'].flatMap(name => [`${name}.weight`, `${name}.bias`]).map(name => rest[`initial.${name}`]);
+  const initial = ['conv1', 'conv2', 'linear1', 'linear2'].flatMap(
+    name => [rest[`initial.${name}.weight`], rest[`initial.${name}.bias`]]);
   shipped = { pictures: images.numbers, labels: labels.numbers, stepSizes: [...sizesLearned.numbers], initial };
   weights = initial.map(weight => memory.copy(weight.numbers));
   trained = weights.map(weight => memory.copy(weight));
@@ -53,12 +54,16 @@ function train({ pictures, stepSizes, report = false }) {
 
 /** How likely the network that was trained last finds each class for one picture. */
 function read({ picture }) {
-  return memory.scoped(() => ({ shares: [...chain.crossEntropy(chain.logits(trained, memory.copy(picture), 1), [0], 1, 1).shares] }));
+  return memory.scoped(() => {
+    const logits = chain.logits(trained, memory.copy(picture), 1);
+    return { shares: [...chain.crossEntropy(logits, [0], 1, 1).shares] };
+  });
 }
 
 /** Another network, drawn from a seed; null for the one that the set was made for. */
 function network({ seed }) {
-  const fresh = seed === null ? shipped.initial.map(weight => weight.numbers) : xavier(shipped.initial.map(weight => weight.shape), seed);
+  const { initial } = shipped;
+  const fresh = seed === null ? initial.map(weight => weight.numbers) : xavier(initial.map(weight => weight.shape), seed);
   weights.forEach((weight, i) => weight.set(fresh[i]));
   return {};
 }
@@ -66,7 +71,8 @@ function network({ seed }) {
 /** Algorithm 1, from noise: tells how far it is through `tell`, and ends with the set that was best on validation digits. */
 async function distil({ seed, outerSteps, batch = 128, validateEvery = 10, stepSize = 0.2 }, tell) {
   const mine = running = {}, random = randomness(seed), began = performance.now();
-  const learned = new Learned(Float32Array.from({ length: 10 * PIXELS }, random.normal), [stepSize, stepSize, stepSize], { outerSteps });
+  const noise = Float32Array.from({ length: 10 * PIXELS }, random.normal);
+  const learned = new Learned(noise, [stepSize, stepSize, stepSize], { outerSteps });
   let best = { validation: -1 }, told = 0;
   for (let k = 1; k <= outerSteps && running === mine; k++) {
     const { pictures, stepSizes } = learned.now;

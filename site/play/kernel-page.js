@@ -37,26 +37,28 @@ function accuracy({ pictures, labels }, which) {
 
 $('still').remove();
 const pictures = LABELS.map((label, i) => {
-  const button = document.createElement('button'), canvas = document.createElement('canvas'), words = document.createElement('span');
+  const [button, canvas, words] = ['button', 'canvas', 'span'].map(name => document.createElement(name));
   canvas.width = canvas.height = 8;
   button.type = 'button';
   button.append(canvas, words);
   button.addEventListener('click', () => {
     if (!present.delete(i)) present.add(i);
     show();
-    say(`${present.has(i) ? 'Put back' : 'Took away'} picture ${i % 2 + 1} for ${label}. ${$('accuracy').textContent} of the validation digits are read correctly.`);
+    say(`${present.has(i) ? 'Put back' : 'Took away'} picture ${i % 2 + 1} for ${label}. ${result()}`);
   });
   $('support').append(button);
   return { button, canvas, words };
 });
 
+const result = () => `${$('accuracy').textContent} of the validation digits are read correctly.`;
 const changed = points => (Math.abs(points) < 0.05 ? '' : points < 0 ? '−' : '+') + Math.abs(points).toFixed(1);
 
 /** Draw everything; `quick` leaves out what each picture is worth, and why a digit is read as it is. */
 function show(quick = false) {
   const which = [...present].sort((a, b) => a - b), now = accuracy(validation, which);
   const low = support.reduce((a, b) => Math.min(a, b)), high = support.reduce((a, b) => Math.max(a, b));
-  pictures.forEach(({ canvas }, i) => showPicture(canvas, Array.from(support.subarray(64 * i, 64 * (i + 1)), v => (v - low) / (high - low))));
+  const level = value => (value - low) / (high - low);  // on one scale, so that they compare
+  pictures.forEach(({ canvas }, i) => showPicture(canvas, Array.from(support.subarray(64 * i, 64 * (i + 1)), level)));
   $('accuracy').textContent = percent(now);
   $('bar').style.width = `${now}%`;
   if (quick) return;
@@ -64,11 +66,13 @@ function show(quick = false) {
     const here = present.has(i), lost = here ? now - accuracy(validation, which.filter(k => k !== i)) : 0;
     button.setAttribute('aria-pressed', !here);
     button.dataset.lost = lost;
-    button.setAttribute('aria-label', `Take away picture ${i % 2 + 1} for ${LABELS[i]}` + (here ? `: ${changed(-lost)} points` : ''));
+    const effect = here ? `: ${changed(-lost)} points` : '';
+    button.setAttribute('aria-label', `Take away picture ${i % 2 + 1} for ${LABELS[i]}${effect}`);
     words.textContent = here ? changed(-lost) : 'away';
   });
   $('reported').textContent = present.size === LABELS.length
-    ? `${learned ? 'Learned here' : 'Real digits'}: ${percent(accuracy(test, which))} of 400 test digits.` : `${present.size} of ${LABELS.length} pictures are left.`;
+    ? `${learned ? 'Learned here' : 'Real digits'}: ${percent(accuracy(test, which))} of 400 test digits.`
+    : `${present.size} of ${LABELS.length} pictures are left.`;
   explain(which);
 }
 
@@ -84,7 +88,8 @@ function explain(which) {
     const most = shares.indexOf(Math.max(...shares)), largest = Math.max(...shares.map(Math.abs));
     pictures.forEach(({ button }, i) => button.style.setProperty('--share', (shares[i] / largest).toFixed(3)));
     $('answer').textContent = answer;
-    $('because').textContent = `It is a ${validation.labels[digit]}; a picture for ${LABELS[most]} says most for the answer ${answer}.`;
+    $('because').textContent =
+      `It is a ${validation.labels[digit]}; a picture for ${LABELS[most]} says most for the answer ${answer}.`;
   }
   pictures.forEach(({ button }, i) => { button.dataset.speaks = shares[i] > 0 ? 'for' : shares[i] < 0 ? 'against' : ''; });
 }
@@ -108,12 +113,12 @@ $('learn').addEventListener('click', async () => {
   learned = true;
   for (const button of document.querySelectorAll('.play button')) button.disabled = false;
   show();
-  say(`Learned. ${$('accuracy').textContent} of the validation digits are read correctly. ${$('reported').textContent}`);
+  say(`Learned. ${result()} ${$('reported').textContent}`);
 });
 $('real').addEventListener('click', () => {
   [support, learned, present] = [realSupport(), false, new Set(LABELS.keys())];
   show();
-  say(`Twenty other real digits: ${$('accuracy').textContent} of the validation digits are read correctly.`);
+  say(`Twenty other real digits. ${result()}`);
 });
 $('weakest').addEventListener('click', () => {
   if (present.size < 2) return;

@@ -10,7 +10,8 @@
 export function tangentKernel(a, b, c) {
   const both = Math.sqrt(a * b), cosine = Math.min(1, Math.max(-1, c / both)), sine = Math.sqrt(1 - cosine * cosine);
   const angle = Math.acos(cosine), open = (Math.PI - angle) / Math.PI, bend = c / (Math.PI * Math.max(sine, 1e-6) * both);
-  return { value: both * sine / Math.PI + 2 * c * open, byB: both * sine / (2 * Math.PI * b) - bend * c / (2 * b), byC: 2 * open + bend };
+  return { value: both * sine / Math.PI + 2 * c * open,
+           byB: both * sine / (2 * Math.PI * b) - bend * c / (2 * b), byC: 2 * open + bend };
 }
 
 const inner = (X, i, S, j) => {
@@ -37,8 +38,14 @@ export function solved(A, B) {
     for (let i = j; i < n; i++) L[i][j] /= root;
   }
   for (const column of B[0].keys()) {
-    for (let i = 0; i < n; i++) { for (let p = 0; p < i; p++) Y[i][column] -= L[i][p] * Y[p][column]; Y[i][column] /= L[i][i]; }
-    for (let i = n - 1; i >= 0; i--) { for (let p = i + 1; p < n; p++) Y[i][column] -= L[p][i] * Y[p][column]; Y[i][column] /= L[i][i]; }
+    for (let i = 0; i < n; i++) {
+      for (let p = 0; p < i; p++) Y[i][column] -= L[i][p] * Y[p][column];
+      Y[i][column] /= L[i][i];
+    }
+    for (let i = n - 1; i >= 0; i--) {
+      for (let p = i + 1; p < n; p++) Y[i][column] -= L[p][i] * Y[p][column];
+      Y[i][column] /= L[i][i];
+    }
   }
   return Y;
 }
@@ -66,7 +73,8 @@ export function rightAnswers(all, labels) {
 
 /** Half the mean squared error of the answers for pictures X, and its gradient with respect to the support pictures S. */
 export function supportGradient(S, labels, X, wanted) {
-  const m = labels.length, { K, says } = sayings(S, labels), kernel = kernelOf(X, S), found = answers(kernel, says), n = found.length;
+  const { K, says } = sayings(S, labels), kernel = kernelOf(X, S), found = answers(kernel, says);
+  const m = labels.length, n = found.length;
   const errors = found.map((answer, i) => answer.map((value, k) => (value - targets([wanted[i]])[0][k]) / n));
   let loss = 0;
   for (const error of errors) for (const e of error) loss += n * e * e / 2;

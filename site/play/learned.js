@@ -19,7 +19,8 @@ export function xavier(shapes, seed) {
   return shapes.map(shape => {
     const weights = new Float32Array(shape.reduce((a, b) => a * b, 1));
     if (shape.length === 1) return weights;
-    const [out, into, ...kernel] = shape, field = kernel.reduce((a, b) => a * b, 1), scale = Math.sqrt(2 / (field * (into + out)));
+    const [out, into, ...kernel] = shape, field = kernel.reduce((a, b) => a * b, 1);
+    const scale = Math.sqrt(2 / (field * (into + out)));
     return weights.map(() => scale * normal());
   });
 }
@@ -48,8 +49,9 @@ export class Learned {
     const gradients = [pictures, stepSizes.map((gradient, t) => gradient / (1 + Math.exp(-this.free[1][t])))];
     const norm = Math.sqrt(gradients.flatMap(part => part.reduce((sum, g) => sum + g * g, 0)).reduce((a, b) => a + b));
     if (!Number.isFinite(norm)) return false;
-    const fraction = (1 + Math.cos(Math.PI * this.steps++ / this.outerSteps)) / 2, shrink = Math.min(1, this.clip / (norm + 1e-6));
-    const past = Math.min(this.average, this.steps / (this.steps + 10)), early = 1 - 0.5 ** this.steps, late = 1 - 0.999 ** this.steps;
+    const fraction = (1 + Math.cos(Math.PI * this.steps++ / this.outerSteps)) / 2;
+    const shrink = Math.min(1, this.clip / (norm + 1e-6)), past = Math.min(this.average, this.steps / (this.steps + 10));
+    const early = 1 - 0.5 ** this.steps, late = 1 - 0.999 ** this.steps;
     this.free.forEach((free, part) => {
       const rate = fraction * this.rates[part], keep = part === 0 ? 1 - rate * this.decay : 1;
       const first = this.first[part], second = this.second[part], mean = this.mean[part];

@@ -65,11 +65,11 @@ async function report(words) {
 
 // --- the ten pictures ------------------------------------------------------------------------------------------------------
 $('still').remove();
+const KEYS = 'Arrow keys move the brush, space puts it down or lifts it.';
 const canvases = Array.from({ length: 10 }, (_, digit) => {
-  const figure = document.createElement('figure'), canvas = document.createElement('canvas'), caption = document.createElement('figcaption');
-  const box = document.createElement('div');
+  const [figure, box, canvas, caption] = ['figure', 'div', 'canvas', 'figcaption'].map(name => document.createElement(name));
   canvas.width = canvas.height = 24;
-  canvas.setAttribute('aria-label', `Learned picture for the digit ${digit}. Arrow keys move the brush, space puts it down or lifts it.`);
+  canvas.setAttribute('aria-label', `Learned picture for the digit ${digit}. ${KEYS}`);
   caption.textContent = digit;
   box.append(canvas);
   figure.append(box, caption);
@@ -79,7 +79,8 @@ const canvases = Array.from({ length: 10 }, (_, digit) => {
 });
 function paint(digit, from, to) {
   if (distilling) return;
-  const value = (($('black').checked ? 0 : 1) - mean) / std, many = Math.ceil(Math.max(...from.map((a, i) => Math.abs(to[i] - a)))) + 1;
+  const value = (($('black').checked ? 0 : 1) - mean) / std;
+  const many = Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1])) + 1;
   for (let k = 0; k <= many; k++) {
     const [x, y] = from.map((a, i) => Math.floor(a + (to[i] - a) * k / many));
     for (const [dx, dy] of [[0, 0], [1, 0], [0, 1], [1, 1]]) {
@@ -90,13 +91,14 @@ function paint(digit, from, to) {
   touched(`Painted on the picture for ${digit}.`);
 }
 function showPictures() {  // on one scale, so that they compare
-  const levels = pictures.map(grey), low = levels.reduce((a, b) => Math.min(a, b), 0), high = levels.reduce((a, b) => Math.max(a, b), 1);
-  canvases.forEach((canvas, k) => showPicture(canvas, levels.subarray(576 * k, 576 * (k + 1)).map(level => (level - low) / (high - low))));
+  const levels = pictures.map(grey), low = Math.min(0, ...levels), high = Math.max(1, ...levels);
+  const scaled = levels.map(level => (level - low) / (high - low));
+  canvases.forEach((canvas, k) => showPicture(canvas, scaled.subarray(576 * k, 576 * (k + 1))));
 }
 
 // --- step sizes --------------------------------------------------------------------------------------------------------------
 const sliders = stepSizes.map((_, t) => {
-  const label = document.createElement('label'), input = document.createElement('input'), output = document.createElement('output');
+  const [label, input, output] = ['label', 'input', 'output'].map(name => document.createElement(name));
   Object.assign(input, { type: 'range', min: -3, max: 1, step: 0.01 });
   label.append(`step ${t + 1}`, input, output);
   $('sliders').append(label);
@@ -130,7 +132,7 @@ $('another').addEventListener('click', async () => {
   touched('Another network, with other first weights: these pictures were not made for it.');
 });
 
-// --- a digit to read -----------------------------------------------------------------------------------------------------------
+// --- a digit to read -------------------------------------------------------------------------------------------------------
 const bars = Array.from({ length: 10 }, (_, digit) => {
   const row = document.createElement('div');
   row.innerHTML = `<span>${digit}</span><i></i>`;
@@ -143,7 +145,8 @@ async function readDrawing() {
   bars.forEach((bar, digit) => { bar.style.width = `${100 * shares[digit]}%`; });
   const best = shares.indexOf(Math.max(...shares));
   $('answer').textContent = drawing ? best : '?';
-  $('shares').setAttribute('aria-label', drawing ? `Read as ${best}, with a share of ${percent(100 * shares[best])}` : 'Nothing is drawn yet');
+  $('shares').setAttribute('aria-label',
+    drawing ? `Read as ${best}, with a share of ${percent(100 * shares[best])}` : 'Nothing is drawn yet');
 }
 function look(small) {
   drawing = small;
@@ -151,7 +154,7 @@ function look(small) {
   return readDrawing();
 }
 const board = drawingBoard($('board'), small => { if (!busy) look(small); else { drawing = small; } });
-$('board').setAttribute('aria-label', 'Draw a digit here. Arrow keys move the pen, space puts it down or lifts it.');
+$('board').setAttribute('aria-label', `Draw a digit here. ${KEYS}`);
 $('clear').addEventListener('click', () => { board.clear(); look(null); });
 const { validation } = digitParts(ASSETS.digits, ASSETS.sizes);
 /** Put a digit of the data on the board; its label. */
@@ -161,7 +164,9 @@ async function sample() {
   await look(small);
   return validation.labels[k];
 }
-$('sample').addEventListener('click', async () => say(`A ${await sample()} from the validation digits is read as ${$('answer').textContent}.`));
+$('sample').addEventListener('click', async () => {
+  say(`A ${await sample()} from the validation digits is read as ${$('answer').textContent}.`);
+});
 
 // --- distil ------------------------------------------------------------------------------------------------------------------
 $('distil').addEventListener('click', async () => {
@@ -183,13 +188,15 @@ $('distil').addEventListener('click', async () => {
         return;
       }
       if (!calm.matches || k % 50 === 0) put(set);
-      $('reported').textContent = `Outer step ${k} of ${outerSteps}, ${seconds.toFixed(0)} s, loss ${loss.toFixed(2)}` + (best < 0 ? '' : `, best ${percent(best)}`);
+      const sofar = best < 0 ? '' : `, best ${percent(best)}`;
+      $('reported').textContent = `Outer step ${k} of ${outerSteps}, ${seconds.toFixed(0)} s, loss ${loss.toFixed(2)}${sofar}`;
     });
     put(found);
     showAccuracy(found.validation);
     $('reported').textContent = `Learned here in ${found.seconds.toFixed(0)} s: ${percent(found.test)} of 400 test digits.`;
-    $('chart').setAttribute('aria-label', `Accuracy on validation digits over ${points.length * 10} outer steps; at best ${percent(found.validation)}`);
-    say(`Learned in ${found.seconds.toFixed(0)} seconds: ${percent(found.validation)} of the validation digits, ${percent(found.test)} of the test digits.`);
+    const [chosen, reported] = [percent(found.validation), percent(found.test)];
+    $('chart').setAttribute('aria-label', `Accuracy on validation digits while learning; at best ${chosen}`);
+    say(`Learned in ${found.seconds.toFixed(0)} seconds: ${chosen} of the validation digits, ${reported} of the test digits.`);
     await readDrawing();
   } catch (error) {
     say(error.message);

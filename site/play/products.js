@@ -7,7 +7,7 @@ export class Memory {
   take(n) {
     const at = this.used;
     this.used = (at + 4 * n + 15) & ~15;
-    if (this.used > this.buffer.byteLength) throw new RangeError(`The engine's memory is full (${this.buffer.byteLength} bytes).`);
+    if (this.used > this.buffer.byteLength) throw new RangeError('The memory of the engine is full.');
     return new Float32Array(this.buffer, at, n);
   }
   integers(n) { const at = this.take(n).byteOffset; return new Int32Array(this.buffer, at, n); }
@@ -29,7 +29,9 @@ function times(A, down, right, B, C, m, k, n, add, from = 0) {
     for (; p + 3 < k; p += 4) {  // four rows of B at a time: C is read and written less often
       const a = i * down + p * right, b = p * n;
       const a0 = A[a], a1 = A[a + right], a2 = A[a + 2 * right], a3 = A[a + 3 * right];
-      for (let j = from; j < n; j++) C[row + j] += a0 * B[b + j] + a1 * B[b + n + j] + a2 * B[b + 2 * n + j] + a3 * B[b + 3 * n + j];
+      for (let j = from; j < n; j++) {
+        C[row + j] += a0 * B[b + j] + a1 * B[b + n + j] + a2 * B[b + 2 * n + j] + a3 * B[b + 3 * n + j];
+      }
     }
     for (; p < k; p++) {
       const a = A[i * down + p * right], b = p * n;
