@@ -85,8 +85,9 @@ def main(words=None):
     options.output.parent.mkdir(parents=True, exist_ok=True)
     network = settings["network"](data.shape, len(data.classes))
     weights = sum(weight.numel() for weight in network.parameters())
-    about = {"command": f"python -m ddlite.cli.condense {shlex.join(words)}", "configuration": {**settings, "network": f"{type(network).__name__}, {weights} weights"},
-             "protocol": "B", "data_fingerprint": data.fingerprint, "commit": commit(), "machine": machine("cpu")}
+    about = {"command": f"python -m ddlite.cli.condense {shlex.join(words)}",
+             "configuration": {**settings, "network": f"{type(network).__name__}, {weights} weights"}, "protocol": "B",
+             "data_fingerprint": data.fingerprint, "commit": commit(), "machine": machine("cpu")}
     manifest = options.output.with_suffix(".json")
     if options.method == "baselines":
         start = dd.RandomStart(settings["network"], data)

@@ -50,8 +50,9 @@ def distance(ours, theirs, kind="cosine"):
 
 
 def _unit(array):
-    """The array at length 1, so that what counts as zero in it is relative. The length of a zero array stays 0."""
-    return array / array.detach().norm().clamp(min=torch.finfo(array.dtype).tiny)
+    """The array at length 1, so that what counts as zero in it is relative; an array of zeros as it is."""
+    length = array.detach().norm()
+    return array / length.where(length > 0, 1)
 
 
 class Match(goals.Fit):
