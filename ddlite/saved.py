@@ -49,7 +49,7 @@ def _fields(path, tensors, about):
     start, goal = about["start"], about["goal"]
     if start and "law" in start:  # the first edition's word for it
         start = {"init" if key == "law" else key: value for key, value in start.items()}
-    if goal not in (None, "fit"):
+    if (goal or "").startswith("attack"):
         warnings.warn(f"This set was made to harm ({goal}): train only networks on it that you can do without.",
                       stacklevel=4)
     storage, recipe = described(about.get("storage", PIXELS.describe())), about.get("recipe")

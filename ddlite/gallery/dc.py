@@ -50,8 +50,9 @@ def distance(ours, theirs, kind="cosine"):
 
 
 def _unit(array):
-    """The array at length 1, so that what counts as zero in it is relative. The length of a zero array stays 0."""
-    return array / array.detach().norm().clamp(min=torch.finfo(array.dtype).tiny)
+    """The array at length 1, so that what counts as zero in it is relative; an array of zeros as it is."""
+    length = array.detach().norm()
+    return array / length.where(length > 0, 1)
 
 
 class Match(goals.Fit):
@@ -60,8 +61,8 @@ class Match(goals.Fit):
     Args:
         data: a `Data`.
         distance: see `distance`; "rows" for networks with norms such as ConvNet-3, "cosine" for MLP and LeNet.
-        by_class: compare a class at a time (DC), or the mean of all classes' gradients (DCC). The former keeps one class's graph
-            in memory, the latter that of the whole set.
+        by_class: compare a class at a time (DC), or the mean of all classes' gradients (DCC). The former keeps one class's
+            graph in memory, the latter that of the whole set.
         warm_up: outer steps at the beginning that are by class in any case (DCC's warm-up).
         convolutions: compare weights of convolutions alone (IDC).
 
@@ -157,11 +158,12 @@ class Match(goals.Fit):
         return (F.cross_entropy(logits, labels, reduction="none") / number[labels]).sum() / (number > 0).sum()
 
 
-# What `gallery/condense.py` and lesson 5 learn, by method and profile.
+# What `cli/condense.py` and lesson 5 learn, by method and profile.
 PROFILES = {
     "dc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 300},
-        "quick-100": {"data": "digits", "network": MLP, "outer_steps": 200, "images_per_class": 10, "real": True, "walk": "set"},
+        "quick-100": {"data": "digits", "network": MLP, "outer_steps": 200, "images_per_class": 10, "real": True,
+                      "walk": "set"},
         "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 1800, "distance": "rows"},
         "laptop-100": {"data": "mnist", "network": LeNet, "outer_steps": 400, "images_per_class": 10, "real": True,
                        "walk": "set"},

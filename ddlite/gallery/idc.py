@@ -6,11 +6,12 @@ Neighbouring pixels repeat each other, so that k² coarse pictures can say more 
 pictures are enlarged bilinearly, too. Ours is that k must divide the picture's sides, where the paper pads.
 """
 
+from functools import partial
+
 import torch
 from torch.nn import functional as F
 
-from ddlite.gallery.dc import NARROW
-from ddlite.networks import MLP, LeNet
+from ddlite.networks import MLP, ConvNet3, LeNet
 
 
 class Patches:
@@ -67,11 +68,12 @@ class Patches:
         return shape
 
 
-# What `gallery/condense.py` and lesson 5 learn with `dc.Match`, by profile.
+# What `cli/condense.py` and lesson 5 learn with `dc.Match`, by profile.
 PROFILES = {
     "idc": {
-        "quick": {"data": "digits", "network": MLP, "outer_steps": 250, "patches": 2, "real": True},
-        "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 1000, "patches": 2, "real": True, "distance": "rows"},
+        "quick": {"data": "digits", "network": MLP, "outer_steps": 250, "patches": 2, "real": True, "walk": "set"},
+        "laptop": {"data": "mnist", "network": partial(ConvNet3, width=16), "outer_steps": 1000, "patches": 2, "real": True,
+                   "distance": "rows"},
         "laptop-lenet": {"data": "mnist", "network": LeNet, "outer_steps": 400, "patches": 2, "real": True},
         "laptop-lenet-100": {"data": "mnist", "network": LeNet, "outer_steps": 300, "patches": 2, "real": True,
                              "images_per_class": 10, "walk": "data"},

@@ -1,26 +1,29 @@
 """Learn and judge what lesson 5 shows, a method, a profile and a few seeds at a time:
 
-    python -m ddlite.gallery.condense dc quick --seeds 0 1 2 --output runs/dc-digits-10
+    python -m ddlite.cli.condense dc quick --seeds 0 1 2 --output runs/dc-digits-10
 
 Each seed's best set by validation is judged under protocol B on held-out networks; the best of these by validation is kept,
 with a manifest that tells of all. `baselines` in the place of a method computes what stands beside them.
 """
 
 import argparse
+import shlex
+import sys
 import time
 from pathlib import Path
 
 import torch
 
 import ddlite as dd
-from ddlite.cli.common import command, commit
+from ddlite.cli.common import commit
 from ddlite.gallery import dc, idc
 from ddlite.gallery.walk import Walk
 from ddlite.machinery.files import fingerprint_of_file, machine, write_json
 
 PROFILES = {**dc.PROFILES, **idc.PROFILES}
 DEFAULTS = {"images_per_class": 1, "real": False, "patches": 1, "distance": "cosine", "by_class": True, "warm_up": 0,
-            "walk": None, "batch_size": 320, "learning_rate": 0.1, "validate_every": 50, "validation_networks": 3, "epochs": 300}
+            "walk": None, "batch_size": 320, "learning_rate": 0.1, "validate_every": 50, "validation_networks": 3,
+            "epochs": 300}
 
 
 def settings_of(method, profile, **changes):
@@ -65,7 +68,7 @@ def one_seed(settings, data, seed, held_out, checkpoint):
 
 
 def main(words=None):
-    parser = argparse.ArgumentParser(prog="python -m ddlite.gallery.condense", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m ddlite.cli.condense", description=__doc__.split("\n")[0])
     parser.add_argument("method", choices=[*PROFILES, "baselines"])
     parser.add_argument("profile", help="as in the PROFILES of ddlite/gallery/dc.py and idc.py; for baselines METHOD:PROFILE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -73,6 +76,7 @@ def main(words=None):
     parser.add_argument("--outer-steps", type=int)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, required=True, help="without an ending")
+    words = sys.argv[1:] if words is None else words
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads)
     names = (options.method, options.profile) if options.method != "baselines" else options.profile.split(":")
@@ -81,8 +85,9 @@ def main(words=None):
     options.output.parent.mkdir(parents=True, exist_ok=True)
     network = settings["network"](data.shape, len(data.classes))
     weights = sum(weight.numel() for weight in network.parameters())
-    about = {"command": command(), "configuration": {**settings, "network": f"{type(network).__name__}, {weights} weights"},
-             "protocol": "B", "data_fingerprint": data.fingerprint, "commit": commit(), "machine": machine("cpu")}
+    about = {"command": f"python -m ddlite.cli.condense {shlex.join(words)}",
+             "configuration": {**settings, "network": f"{type(network).__name__}, {weights} weights"}, "protocol": "B",
+             "data_fingerprint": data.fingerprint, "commit": commit(), "machine": machine("cpu")}
     manifest = options.output.with_suffix(".json")
     if options.method == "baselines":
         start = dd.RandomStart(settings["network"], data)
