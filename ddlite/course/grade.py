@@ -1,34 +1,45 @@
-"""Grade a folder of submissions with nbgrader, each in a process of its own, with a limit on time and memory."""
+"""Grade a folder of submissions, each in a process of its own, behind a wall where one stands, with limits on time and memory."""
 
 import contextlib
 import csv
-import html
 import io
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import matplotlib
 import nbformat
 import psutil
-from nbgrader.api import Gradebook
+from nbgrader.utils import determine_grade, is_grade
 
-from ddlite.machinery.files import write_bytes
+from ddlite.course import submission, wall
+from ddlite.course.feedback import page
+from ddlite.course.submission import id_of
+from ddlite.machinery.files import write_bytes, write_json
 
 SOURCE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "source"
-NBGRADER = [sys.executable, "-m", "nbgrader"]
-CONFIGURATION = """c = get_config()
-c.CourseDirectory.course_id = "ddlite"
-c.OverwriteCells.add_missing_cells = True
-c.Execute.timeout = {seconds}
-c.Application.log_level = "ERROR"
-"""
+PROCESSES, WRITTEN = 100, 2**28  # of a submission: processes at a time, bytes in its folder
+
+
+def submissions(folder):
+    """The notebooks of a folder, one for each student; files that begin with a dot are nobody's.
+
+    Raises FileNotFoundError, with what is expected, if there is none.
+    """
+    found = sorted(path for path in Path(folder).glob("*.ipynb") if not path.name.startswith("."))
+    if not found:
+        below = sum(1 for _ in Path(folder).glob("*/*.ipynb"))
+        raise FileNotFoundError(f"There is no notebook (.ipynb) in {folder}: NAME.ipynb of each student is expected in the folder "
+                                "itself" + (f"; there are {below} in folders below it." if below else "."))
+    return found
 
 
 def grade(folder, source=SOURCE, seed=0, minutes=5.0, gib=3.0, jobs=None):
@@ -38,123 +49,140 @@ def grade(folder, source=SOURCE, seed=0, minutes=5.0, gib=3.0, jobs=None):
         folder: holds one notebook for each student, NAME.ipynb, all of one assignment. Written there: `grades.csv`, made anew
             after each submission, and `feedback/NAME.html`.
         source: the folder of the teacher's assignments, each a folder with one notebook.
-        seed: what hidden tests draw their examples from; choose one that students do not know.
-        minutes: for a whole submission; a single cell has a third of it, and is then interrupted.
-        gib: memory that a submission may hold, with all its processes.
+        seed: any whole number; hidden tests draw their examples from it; choose one that students do not know.
+        minutes: for a whole submission, half a minute at least; a single cell has a third of it, and is then interrupted.
+        gib: memory that a submission may hold, with all its processes; 1 at least, as PyTorch alone takes half of that.
         jobs: submissions at a time; by default one for each core.
 
     A row is a dict: `student`; `points`, or None for what is to be marked by hand, of each graded cell; `total` and `of`, the
     points that were and could be had without the cells to be marked; `seconds`; `note`, what went wrong, if anything.
-    A submission that cannot be run to its end has no points, and stops no other.
+    A submission that cannot be run to its end has no points, and stops no other. Where an answer fails its check, ours takes
+    its place for the tasks after it, and the note says so.
 
-    Raises FileNotFoundError if there is nothing to grade, ValueError if the notebooks belong to no known assignment.
+    Raises FileNotFoundError if there is nothing to grade, ValueError if the notebooks belong to no known assignment or a limit
+    would give every student nothing.
     """
-    folder, source = Path(folder).resolve(), Path(source).resolve()
-    submissions = sorted(folder.glob("*.ipynb"))
-    if not submissions:
-        raise FileNotFoundError(f"There is no notebook (.ipynb) in {folder}.")
-    assignment, notebook, worth = find_assignment(submissions, source)
+    if not 0.5 <= minutes < math.inf:
+        raise ValueError(f"minutes={minutes:g}: a submission needs half a minute at least, or nobody gets points.")
+    if not 1 <= gib < math.inf:
+        raise ValueError(f"gib={gib:g}: a submission needs 1 GiB at least, or nobody gets points.")
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs={jobs}: one submission at a time is the least.")
+    folder, known = Path(folder).resolve(), submission.assignments(source)
+    read = {path: _read(path) for path in submissions(folder)}
+    belong = {path: submission.which(cells, known) for path, (cells, _) in read.items()}
+    counts = Counter(one.name for one in belong.values() if one)
+    if not counts:
+        raise ValueError(f"None of the {len(read)} notebooks belongs to an assignment in {source}: known are "
+                         f"{', '.join(one.name for one in known) or 'none'} (another folder: --source).")
+    assignment = next(one for one in known if one.name == counts.most_common(1)[0][0])
     rows = []
-    with tempfile.TemporaryDirectory(prefix="ddlite-") as temporary, ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        course = Path(temporary) / "course"
-        (course / "source").mkdir(parents=True)
-        shutil.copytree(notebook.parent, course / "source" / assignment)
-        (course / "nbgrader_config.py").write_text(CONFIGURATION.format(seconds=max(1, round(minutes * 20))), encoding="utf-8")
-        released = subprocess.run([*NBGRADER, "generate_assignment", assignment], cwd=course, env=surroundings(),
-                                  capture_output=True, text=True)
-        if released.returncode:
-            raise ValueError(f"nbgrader does not take {notebook} as an assignment:\n{released.stderr}")
-        waiting = {pool.submit(one, path, assignment, notebook.name, course, seed, minutes, gib): path for path in submissions}
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        waiting = {}
+        for path, (cells, note) in read.items():
+            if not note and belong[path] is None:
+                note = "None of the assignment's cells are in it: was it copied into a new notebook?"
+            elif not note and belong[path] is not assignment:
+                note = f"This is {belong[path].name}; the others handed in {assignment.name}."
+            waiting[pool.submit(one, cells, note, assignment, folder, seed, minutes, gib)] = path
         try:
             for done in as_completed(waiting):
                 try:
-                    earned, seconds, note, feedback = done.result()
+                    points, seconds, notes, notebook = done.result()
                 except Exception as cause:  # whatever one submission brings about stops no other
-                    note = f"It could not be graded: {cause or type(cause).__name__}"
-                    earned, seconds, feedback = {}, 0.0, apology(waiting[done], note)
-                points = {cell: earned.get(cell, 0) for cell in worth}
+                    points, seconds, notes, notebook = {}, 0.0, [f"It could not be graded: {cause or type(cause).__name__}"], None
+                points = {cell: points.get(cell, 0) for cell in assignment.worth}
                 row = {"student": waiting[done].stem, "points": points, "total": sum(each or 0 for each in points.values()),
-                       "of": sum(most for cell, most in worth.items() if points[cell] is not None), "seconds": seconds,
-                       "note": note}
-                write_bytes(folder / "feedback" / f"{row['student']}.html", feedback)
+                       "of": sum(most for cell, most in assignment.worth.items() if points[cell] is not None),
+                       "seconds": seconds, "note": "; ".join(notes)}
+                write_bytes(folder / "feedback" / f"{row['student']}.html",
+                            page(row["student"], notebook, points, assignment.worth, notes))
                 rows = sorted([*rows, row], key=lambda row: row["student"])
-                write_bytes(folder / "grades.csv", as_csv(rows, worth))
+                write_bytes(folder / "grades.csv", as_csv(rows, assignment.worth))
                 yield row
         finally:
             for each in waiting:
                 each.cancel()
 
 
-def find_assignment(submissions, source):
-    """The assignment that the first readable submission belongs to: its name, its notebook, its graded cells with points."""
-    known = {}
-    for notebook in sorted(source.glob("*/*.ipynb")):
-        cells = [cell.metadata.get("nbgrader", {}) for cell in nbformat.read(notebook, 4).cells]
-        known[notebook] = {about["grade_id"]: about["points"] for about in cells if about.get("grade")}
-    for path in submissions:
-        cells = read_cells(path)
-        for notebook, worth in known.items():
-            if any(cell in worth for cell in cells):
-                return notebook.parent.name, notebook, worth
-    raise ValueError(f"None of the {len(submissions)} notebooks belongs to an assignment in {source}: known are "
-                     f"{', '.join(notebook.parent.name for notebook in known) or 'none'} (another folder: --source).")
-
-
-def read_cells(path):
-    """The grade ids in a notebook; none if it is no notebook."""
+def _read(path):
+    """The cells of a submission, and what is wrong with it."""
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return [cell["metadata"].get("nbgrader", {}).get("grade_id") for cell in cells]
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        return []
+        return submission.read(path), ""
+    except ValueError as cause:
+        return [], str(cause)
 
 
-def one(path, assignment, name, course, seed, minutes, gib):
-    """Grade one submission in a course of its own, with nothing else in reach.
-
-    Returns the points of each graded cell (a dict, empty if it could not be graded), seconds, what went wrong, feedback (HTML).
-    """
-    began, note, points = time.monotonic(), "", {}
+def one(cells, note, assignment, handed_in, seed, minutes, gib):
+    """Grade one submission, with nothing else in reach: (points of each graded cell, seconds, notes, the notebook as it was run)."""
+    began = time.monotonic()
+    if note:
+        return {}, 0.0, [note], None
+    notebook, notes = submission.merged(cells, assignment)
     with tempfile.TemporaryDirectory(prefix="ddlite-") as temporary:
-        here, scratch = Path(temporary) / "course", Path(temporary) / "scratch"
-        shutil.copytree(course, here)
-        (here / "submitted" / "student" / assignment).mkdir(parents=True)
-        shutil.copy(path, here / "submitted" / "student" / assignment / name)
-        startup = scratch / "ipython" / "profile_default" / "startup"
-        startup.mkdir(parents=True)
-        (scratch / "matplotlib").mkdir()
-        for fonts in Path(matplotlib.get_cachedir()).glob("fontlist*.json"):  # else each submission makes its own list
-            shutil.copy(fonts, scratch / "matplotlib")
-        cells = nbformat.read(course / "source" / assignment / name, 4).cells
-        given = [cell.source for cell in cells
-                 if cell.cell_type == "code" and not cell.metadata.get("nbgrader", {}).get("solution")]
-        (startup / "guard.py").write_text(
-            "from ddlite.course.guard import guard\n"
-            f"guard(get_ipython(), {str(scratch)!r}, {[str(path.parent), str(here), str(SOURCE)]!r}, {given!r})\n"
-            "del guard\n", encoding="utf-8")
-        places = {"IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib", "TMPDIR": ".", "TEMP": ".", "HOME": ".",
-                  "JUPYTER_RUNTIME_DIR": "runtime"}
-        environment = surroundings(**{key: str(scratch / place) for key, place in places.items()}, OMP_NUM_THREADS="1",
-                                   PYTHONDONTWRITEBYTECODE="1", DDLITE_TEACHERS_SEED=str(seed))
-        for command in ("autograde", "generate_feedback"):
-            note = note or limited([*NBGRADER, command, assignment, "--student=student"], here, environment,
-                                   began + 60 * minutes, gib)
+        folder = Path(temporary)
+        scratch = folder / "scratch"
+        environment = _environment(scratch, seed)
+        write_bytes(folder / "notebook.ipynb", nbformat.writes(notebook).encode(errors="replace"))
+        write_json(folder / "job.json", {
+            "seconds": max(1, round(minutes * 20)), "wall": wall.stands(), "scratch": str(scratch), "environment": environment,
+            "hidden": [str(handed_in), str(SOURCE)], "answers": assignment.answers,
+            "solutions": {name: assignment.ids[name].source for name in assignment.answers.values()}})
+        note = limited([sys.executable, "-m", "ddlite.course.run", str(folder)], folder,
+                       {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, began + 60 * minutes, gib)
         if not note:
-            with Gradebook(f"sqlite:///{here}/gradebook.db") as gradebook:
-                [notebook] = gradebook.find_submission(assignment, "student").notebooks
-                points = {cell.name: None if cell.needs_manual_grade else cell.score for cell in notebook.grades}
-            feedback = next((here / "feedback" / "student" / assignment).glob("*.html")).read_bytes()
+            result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+            note = result["note"]
+        seconds = round(time.monotonic() - began, 1)
+        if note:
+            return {}, seconds, [note, *notes], None
+        executed = nbformat.read(folder / "executed.ipynb", 4)
+    return _points(executed, result["passed"]), seconds, [*notes, *_said(result, assignment)], executed
+
+
+def _environment(scratch, seed):
+    """What stands in the kernel's environment; its folders are made where no wall stands, behind one they make themselves."""
+    if wall.stands():
+        return wall.clean_environment(wall.SCRATCH, seed)
+    environment = {**os.environ, **wall.clean_environment(str(scratch), seed)}
+    for name in ("ipython", "matplotlib", "runtime", "cache"):
+        (scratch / name).mkdir(parents=True)
+    for fonts in Path(matplotlib.get_cachedir()).glob("fontlist*.json"):  # else each submission makes its own list
+        shutil.copy(fonts, scratch / "matplotlib")
+    return environment
+
+
+def _points(notebook, passed):
+    """{graded cell: points}, None where a person must mark. A check counts where it ran to its end, untouched."""
+    points = {}
+    for cell in notebook.cells:
+        if not cell.metadata.get("nbgrader", {}).get("grade") or not is_grade(cell):
+            continue
+        name, own = id_of(cell), nbformat.from_dict(cell)
+        if cell.cell_type == "code":
+            # What is written to stderr, a progress bar or a warning, is no failure.
+            own.outputs = [output for output in own.outputs if output.get("name") != "stderr"]
+            points[name] = determine_grade(own)[0] if passed.get(name) else 0
         else:
-            if not read_cells(path):
-                note = "This is no notebook of the assignment: the file is damaged, or another one."
-            feedback = apology(path, note)
-    return points, round(time.monotonic() - began, 1), note, feedback
+            empty = cell.source.strip() in ("", submission.PLACEHOLDER)
+            points[name] = 0 if empty else None
+    return points
 
 
-def apology(path, note):
-    """The feedback page of a submission that could not be graded."""
-    page = "<!doctype html><meta charset=utf-8><title>{}</title><p>{}"
-    return page.format(html.escape(path.stem), html.escape(note)).encode()
+def _said(result, assignment):
+    """Notes on a run: answers that ours took the place of, and what was tampered with."""
+    used = [name for name in result["ours"] if name != list(assignment.answers.values())[-1]]
+    if used:
+        yield f"the tasks after {', '.join(used)} were graded with ours in its place"
+    if result["changed"]:
+        yield f"the checks were tampered with: {', '.join(result['changed'][:3])}"
+
+
+def _files(folder):
+    """All files below a folder, as far as they are still there."""
+    with contextlib.suppress(OSError):
+        return [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return []
 
 
 def limited(command, folder, environment, until, gib):
@@ -174,6 +202,10 @@ def limited(command, folder, environment, until, gib):
                     note = f"It took more than {gib:g} GiB of memory."
                 elif time.monotonic() > until:
                     note = "It took more time than it may."
+                elif len(family) > PROCESSES:
+                    note = f"It started more than {PROCESSES} processes."
+                elif sum(path.lstat().st_size for path in _files(folder)) > WRITTEN:
+                    note = "It wrote more files than it may."
                 time.sleep(0.1)
         finally:
             for member in family.values():  # whatever it started, and did not end
@@ -183,14 +215,8 @@ def limited(command, folder, environment, until, gib):
         log.seek(0)
         said = log.read().decode(errors="replace")
     if not note and process.returncode:
-        note = ("Python ended in the middle of the notebook: does it call exit()?" if "DeadKernelError" in said
-                else f"nbgrader could not grade it: {(said.strip() or 'it gave no reason').splitlines()[-1]}")
+        note = f"It could not be run: {(said.strip() or 'no reason was given').splitlines()[-1][:300]}"
     return note
-
-
-def surroundings(**more):
-    """The environment of such a process: nbgrader calls alembic, which lies beside Python."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}", **more}
 
 
 def as_csv(rows, worth):
@@ -200,5 +226,10 @@ def as_csv(rows, worth):
     table.writerow(["student", *(f"{cell} ({points:g})" for cell, points in worth.items()), "total", "of", "seconds", "note"])
     for row in rows:
         points = ["" if points is None else f"{points:g}" for points in row["points"].values()]
-        table.writerow([row["student"], *points, f"{row['total']:g}", f"{row['of']:g}", row["seconds"], row["note"]])
+        table.writerow([_text(row["student"]), *points, f"{row['total']:g}", f"{row['of']:g}", row["seconds"], _text(row["note"])])
     return text.getvalue().encode()
+
+
+def _text(words):
+    """Words that no spreadsheet takes for a formula."""
+    return f"'{words}" if words[:1] in ("=", "+", "-", "@", "\t", "\r") else words

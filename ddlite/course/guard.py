@@ -1,7 +1,14 @@
-"""Guard rails for a submission's kernel: it keeps to its own folder, and to Python. Not a prison: see notebooks/TEACHING.md."""
+"""What watches over a submission in its own kernel: names are put back before each cell, and what was changed is noted.
+
+This is a guard rail, not a prison. Where there is a wall (see `wall`), that is what protects others; where there is none, the
+guard also refuses what an answer does not need: programs, files of others, writing outside the scratch folder.
+"""
 
 import builtins
+import hashlib
+import hmac
 import inspect
+import json
 import os
 import sys
 
@@ -10,66 +17,139 @@ import torch
 import ddlite.course
 import ddlite.show
 
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
-PROGRAMS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.kill", "os.killpg",
-            "pty.spawn", "socket.connect", "socket.getaddrinfo"}
-CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.link", "os.symlink", "shutil.move",
-           "shutil.rmtree"}
-TWO_PLACES = {"os.rename", "os.link", "os.symlink", "shutil.move"}  # from, to
-READS = {"open", "os.listdir", "os.scandir"}
+SHELL = ("run_cell", "run_cell_async", "_run_cell", "run_code", "run_ast_nodes", "showtraceback",
+         "showsyntaxerror", "transform_cell")  # how IPython runs a cell and says what went wrong
+ITS_OWN = {"_", "input", "getpass", "display", "get_ipython", "exit", "quit", "help"}  # builtins that IPython exchanges itself
 
 
-def guard(shell, scratch, hidden, given=()):
-    """Refuse, in this process and from now on, what an answer does not need; undo changes to what answers are checked with.
+def guard(shell, secret, given, tests, alone=None):
+    """Watch over this process from now on.
 
     Args:
         shell: IPython's shell.
-        scratch: the one folder in which files may be written.
-        hidden: folders in which no file may be read: other submissions, solutions, grades.
+        secret: signs the report that is printed after a cell whose code is `# report` and a word.
         given: the code of the cells that are the teacher's.
+        tests: {code of a check: its grade id}.
+        alone: (scratch folder, hidden folders) where no wall stands: files may be written in the first only, and read in none
+            of the second.
 
-    Whatever is refused raises PermissionError where it is tried. Before each cell all names in ddlite, its classes, PyTorch
-    and Python's built-ins, and all names that the teacher's cells defined, are what they were: a check redefined in one cell
-    is itself again in the next.
+    Before and after each cell all names in ddlite, its classes, PyTorch, Python's built-ins and IPython's ways to run a cell,
+    and all names that the teacher's cells defined, are what they were. The report says which checks ran to their end
+    untouched, and what was changed.
     """
-    owners = [builtins, torch, torch.autograd, torch.nn.functional, torch.testing, ddlite]
-    owners += [module for name, module in sorted(sys.modules.items()) if name.startswith("ddlite.")]
-    owners += [value for value in vars(ddlite).values() if inspect.isclass(value)]
-    kept = [(owner, dict(vars(owner))) for owner in owners]
-    given, defined, before = {code.strip() for code in given}, {}, {}
+    put_back, given, tests = _snapshot(shell), frozenset(code.strip() for code in given), dict(tests)
+    defined, before, passed, changed, callbacks = {}, {}, {}, set(), shell.events.callbacks
+    secret, dumps, sign, say, strip = secret.encode(), json.dumps, hmac.new, print, str.strip
 
-    def put_back(info):
-        for owner, names in kept:
-            for name, value in names.items():
-                if vars(owner).get(name) is not value:
-                    setattr(owner, name, value)
+    def first(info):
+        changed.update(put_back())
         shell.user_ns.update(defined)
         before.clear()
         before.update(shell.user_ns)
 
-    def keep(result):
-        if result.info.raw_cell.strip() in given:
+    def last(result):
+        now, code = put_back(), strip(result.info.raw_cell)
+        changed.update(now)
+        if code in tests:
+            passed[tests[code]] = bool(result.success) and not now
+        if code in given:
             defined.update({name: value for name, value in shell.user_ns.items()
                             if not name.startswith("_") and before.get(name, given) is not value})
+        if code.startswith("# report "):
+            report = dumps({"word": code[9:], "passed": passed, "changed": sorted(changed)})
+            say(f"{sign(secret, report.encode(), hashlib.sha256).hexdigest()} {report}")
 
-    scratch, hidden = os.path.realpath(scratch), [os.path.realpath(folder) for folder in hidden]
+    def ours():
+        for event, mine in (("pre_run_cell", first), ("post_run_cell", last)):
+            if mine not in callbacks[event]:
+                callbacks[event].insert(0, mine)
+
+    ours()
+    if alone:
+        _refuse_everything_else(*alone)
+
+
+def _snapshot(shell):
+    """A function that puts back what was changed since now, and returns the names of that."""
+    packages = {name: module for name, module in sys.modules.items() if name.split(".")[0] in ("ddlite", "torch", "builtins")}
+    modules = [module for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "ddlite"]
+    classes = [value for module in modules for value in list(vars(module).values())
+               if inspect.isclass(value) and value.__module__.startswith("ddlite")]
+    strict = {id(owner) for owner in (*modules, *classes)}
+    owners = [*modules, *classes, builtins, torch, torch.autograd, torch.nn.functional, torch.testing, torch.Tensor, torch.func]
+    kept = [(owner, {name: value for name, value in vars(owner).items()
+                     if owner is not builtins or name not in ITS_OWN}) for owner in owners]
+    functions = list({id(value): value for owner in (*modules, *classes) for value in vars(owner).values()
+                      if inspect.isfunction(value)}.values())
+    codes = [(function, function.__code__, function.__defaults__, function.__kwdefaults__) for function in functions]
+    manager = shell.input_transformer_manager
+    lists = [(owner, name, list(getattr(owner, name))) for owner, name in (
+        (shell, "input_transformers_post"), (shell, "ast_transformers"), (manager, "cleanup_transforms"),
+        (manager, "line_transforms"), (manager, "token_transformers")) if hasattr(owner, name)]
+    methods = {name: getattr(type(shell), name) for name in SHELL if hasattr(type(shell), name)}
+    tensor, everything = set(vars(torch.Tensor)), sys.modules
+
+    def put_back():
+        found = []
+        for name, module in packages.items():
+            if everything.get(name) is not module:
+                everything[name] = module
+                found.append(f"sys.modules[{name!r}]")
+        for owner, names in kept:
+            there = vars(owner)
+            for name, value in names.items():
+                other = there.get(name)
+                if other is not value:
+                    setattr(owner, name, value)
+                    if id(owner) in strict or getattr(other, "__module__", "__main__") == "__main__":
+                        found.append(f"{owner.__name__}.{name}")
+        for name in set(vars(torch.Tensor)) - tensor:
+            delattr(torch.Tensor, name)
+            found.append(f"Tensor.{name}")
+        for function, code, defaults, keywords in codes:
+            if (function.__code__, function.__defaults__, function.__kwdefaults__) != (code, defaults, keywords):
+                function.__code__, function.__defaults__, function.__kwdefaults__ = code, defaults, keywords
+                found.append(f"the code of {function.__qualname__}")
+        for owner, name, items in lists:
+            if list(getattr(owner, name)) != items:
+                getattr(owner, name)[:] = items
+                found.append(f"IPython's {name}")
+        for name, method in methods.items():
+            if name in vars(shell) or getattr(type(shell), name) is not method:
+                vars(shell).pop(name, None)
+                setattr(type(shell), name, method)
+                found.append(f"IPython's {name}")
+        return found
+
+    return put_back
+
+
+def _refuse_everything_else(scratch, hidden):
+    """Refuse, in this process and from now on: PermissionError where it is tried."""
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+    programs = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.kill",
+                          "os.killpg", "pty.spawn", "socket.connect", "socket.getaddrinfo"})
+    changes = frozenset({"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.link", "os.symlink",
+                         "shutil.move", "shutil.rmtree", "sqlite3.connect"})
+    two_places, reads = frozenset({"os.rename", "os.link", "os.symlink", "shutil.move"}), frozenset(
+        {"open", "os.listdir", "os.scandir"})
+    realpath, basename, fsdecode, null, separator = os.path.realpath, os.path.basename, os.fsdecode, os.devnull, os.sep
+    scratch, hidden = realpath(scratch), tuple(realpath(folder) for folder in hidden)
 
     def inside(path, folder):
-        return path == folder or path.startswith(folder + os.sep)
+        return path == folder or path.startswith(folder + separator)
 
     def refuse(event, arguments):
-        if event in PROGRAMS:
+        if event in programs:
             raise PermissionError("While it is graded, a notebook may not start, or talk to, other programs.")
-        if event not in CHANGES | READS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+        if (event not in changes and event not in reads) or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
-        changes = event in CHANGES or (event == "open" and arguments[2] & WRITING)
-        for place in arguments[: 2 if event in TWO_PLACES else 1]:
-            path = os.path.realpath(os.fsdecode(place))
-            if changes and not inside(path, scratch) and path != os.devnull:
-                raise PermissionError(f"While it is graded, a notebook may not write or remove files: {os.path.basename(path)}")
+        changing = event in changes or (event == "open" and arguments[2] & writing)
+        for place in arguments[: 2 if event in two_places else 1]:
+            path = realpath(fsdecode(place))
+            if changing and not inside(path, scratch) and path != null:
+                raise PermissionError(f"While it is graded, a notebook may not write or remove files: {basename(path)}")
             if any(inside(path, folder) for folder in hidden) or path.endswith((".ipynb", ".db")):
-                raise PermissionError(f"While it is graded, a notebook may not read this file: {os.path.basename(path)}")
+                raise PermissionError(f"While it is graded, a notebook may not read this file: {basename(path)}")
 
-    shell.events.register("pre_run_cell", put_back)
-    shell.events.register("post_run_cell", keep)
     sys.addaudithook(refuse)
