@@ -7,7 +7,8 @@
     python make.py assignments  make the students' copies of the assignments from their sources
     python make.py site         build the website into build/site/, offline
     python make.py links        print the Binder, Colab and nbgitpuller links
-    python make.py setup        set up only: a virtual environment in .venv
+    python make.py setup        set up only: a virtual environment in .venv, with the versions of requirements.lock
+    python make.py lock         choose the newest versions anew
 """
 
 import hashlib
@@ -19,6 +20,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
+LOCK = HERE / "requirements.lock"
+EXTRAS = ("notebooks", "course", "test", "site")
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
@@ -26,15 +29,24 @@ def setup():
     """Make .venv with ddlite and all that notebooks and tests need; nothing is done when it is already so."""
     if sys.version_info < (3, 11):  # noqa: UP036 (this very file must say so, not fail)
         sys.exit(f"ddlite needs Python 3.11 or later; this is {sys.version.split()[0]}.")
-    stamp, wanted = VENV / "ddlite-setup", hashlib.sha256((HERE / "pyproject.toml").read_bytes()).hexdigest()
+    stamp, chosen = VENV / "ddlite-setup", (HERE / "pyproject.toml").read_bytes() + LOCK.read_bytes()
+    wanted = hashlib.sha256(chosen).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     print("Setting up .venv (the first time minutes and some GB, most of it PyTorch) ...", flush=True)
     venv.create(VENV, with_pip=True)
     run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
-    wanted_here = f"{HERE}[notebooks,course,test,site]"
-    run("-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON, "--editable", wanted_here)
+    run("-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON, "--requirement", LOCK)
+    run("-m", "uv", "pip", "install", "--python", PYTHON, "--no-deps", "--editable", HERE)
     stamp.write_text(wanted)
+
+
+def lock():
+    """Choose the newest versions that fit pyproject.toml, for all systems and Pythons, and write them down."""
+    setup()
+    run("-m", "uv", "pip", "compile", "--quiet", "--upgrade", "pyproject.toml", *(f"--extra={name}" for name in EXTRAS),
+        "--universal", "--python-version", "3.11", "--no-emit-index-url", "--no-annotate", "--output-file", LOCK,
+        "--custom-compile-command", "python make.py lock")
 
 
 def demo():
@@ -100,7 +112,7 @@ def run(*arguments):
 
 
 if __name__ == "__main__":
-    commands = {command.__name__: command for command in (setup, demo, test, lab, notebooks, assignments, site, links)}
+    commands = {command.__name__: command for command in (setup, demo, test, lab, notebooks, assignments, site, links, lock)}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]]()

@@ -266,3 +266,20 @@ def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
     assert "400 test images of digits" in capsys.readouterr().out
     assert dd.accuracy(names["network"], names["data"].test) == dd.evaluate(
         names["state"].best, names["start"].networks(), names["goal"], names["data"].test).mean
+
+
+def test_the_lock_holds_every_package_in_a_version_that_fits():
+    """`make setup` installs what requirements.lock names: all that pyproject.toml asks for, within bounds, from anywhere."""
+    from packaging.requirements import Requirement
+
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in text and "--index" not in text
+    locked = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            one = Requirement(line)
+            locked.setdefault(one.name.lower(), []).append(next(iter(one.specifier)).version)
+    extras = PROJECT["project"]["optional-dependencies"]
+    for wanted in map(Requirement, [*PROJECT["project"]["dependencies"], *(line for name in extras for line in extras[name])]):
+        if wanted.name != "ddlite":
+            assert all(wanted.specifier.contains(version) for version in locked[wanted.name.lower()]), wanted
