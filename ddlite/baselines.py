@@ -28,12 +28,12 @@ def class_means(data, batches=1, passes=3, step_size=0.02):
     return _as_set(data, means.expand(batches, *means.shape), passes, step_size)
 
 
-def real_images(data, images_per_class=1, batches=1, passes=3, step_size=0.02, seed=0):
+def real_images(data, images_per_class_and_batch=1, batches=1, passes=3, step_size=0.02, seed=0):
     """Training images drawn at random, all different: `DistilledSet.real`. Raises ValueError if a class has too few."""
-    return DistilledSet.real(data, images_per_class, batches, passes, step_size, seed=seed)
+    return DistilledSet.real(data, images_per_class_and_batch, batches, passes, step_size, seed=seed)
 
 
-def centres(data, images_per_class=1, batches=1, passes=3, step_size=0.02, seed=0):
+def centres(data, images_per_class_and_batch=1, batches=1, passes=3, step_size=0.02, seed=0):
     """The centres of k-means in each class, as many as there are images (scikit-learn, k-means++): a `DistilledSet`.
 
     Raises ValueError if a class has fewer images than centres.
@@ -46,7 +46,7 @@ def centres(data, images_per_class=1, batches=1, passes=3, step_size=0.02, seed=
         clusters = KMeans(wanted, n_init=1, random_state=seed).fit(images.flatten(1).cpu().numpy())
         return torch.from_numpy(clusters.cluster_centers_).to(images).unflatten(1, images.shape[1:])
 
-    return _by_class(data, draw, images_per_class, batches, passes, step_size)
+    return _by_class(data, draw, images_per_class_and_batch, batches, passes, step_size)
 
 
 def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES, passes=None, networks=4):
@@ -101,14 +101,14 @@ def nearest_neighbour(goal, dset):
     return percent(k, goal.data.test)
 
 
-def table(goal, start, images_per_class=1, batches=10, passes=PASSES, networks=200, draws=5, candidates=20, epochs=10,
+def table(goal, start, images_per_class_and_batch=1, batches=10, passes=PASSES, networks=200, draws=5, candidates=20, epochs=10,
           fully_trained=5):
     """The paper's Table 1 row for any data: every baseline on held-out networks, one (name, `Report`) after the other.
 
     Args:
         goal, start: as for `distill`; all is chosen on validation images and networks, all is reported on test images and
             held-out networks.
-        images_per_class, batches: as of the distilled set they stand beside.
+        images_per_class_and_batch, batches: as of the distilled set they stand beside.
         passes: the numbers of passes to choose from (the paper's: 1, 3, 5).
         networks: held-out networks for each row, shared out among its draws.
         draws: sets of random real images, of k-means centres and of neighbours.
@@ -119,11 +119,11 @@ def table(goal, start, images_per_class=1, batches=10, passes=PASSES, networks=2
     `dict(table(...))` gives all rows at once.
     """
     _need(goal, start)
-    counts = {"images_per_class": images_per_class, "batches": batches, "networks": networks, "draws": draws,
-              "candidates": candidates, "epochs": epochs, "fully_trained": fully_trained}
-    images_per_class, batches, networks, draws, candidates, epochs, fully_trained = (
+    counts = {"images_per_class_and_batch": images_per_class_and_batch, "batches": batches, "networks": networks,
+              "draws": draws, "candidates": candidates, "epochs": epochs, "fully_trained": fully_trained}
+    images_per_class_and_batch, batches, networks, draws, candidates, epochs, fully_trained = (
         whole(name, value, 1) for name, value in counts.items())
-    data, size = goal.data, {"images_per_class": images_per_class, "batches": batches}
+    data, size = goal.data, {"images_per_class_and_batch": images_per_class_and_batch, "batches": batches}
     random = [real_images(data, **size, seed=seed) for seed in range(max(draws, candidates))]
     tuned, _ = with_best_step_size(random[0], start, goal, passes=passes)  # one choice for all random sets
     random = [replace(dset, step_sizes=tuned.step_sizes) for dset in random]
@@ -202,17 +202,18 @@ def _report(goal, scores, steps, unit):
     return Report((1,), scores, None, goal.data.name, "test", len(goal.data.test), steps, unit, protocol=None)
 
 
-def _by_class(data, draw, images_per_class, batches, passes, step_size):
+def _by_class(data, draw, images_per_class_and_batch, batches, passes, step_size):
     """A set of `draw(images of a class, how many)` for each class, dealt out to the batches."""
     need_data(data)
-    images_per_class = whole("images_per_class", images_per_class, 1)
-    _, batches, passes, _ = checked(data, images_per_class, batches, passes, 0)
-    wanted, drawn = images_per_class * batches, []
+    images_per_class_and_batch = whole("images_per_class_and_batch", images_per_class_and_batch, 1)
+    _, batches, passes, _ = checked(data, images_per_class_and_batch, batches, passes, 0)
+    wanted, drawn = images_per_class_and_batch * batches, []
     for label, name in enumerate(data.classes):
         own = data.train.images[data.train.labels == label]
         if len(own) < wanted:
-            raise ValueError(f"Class {name} has {len(own)} training images, and images_per_class x batches asks for {wanted}.")
-        drawn.append(draw(own, wanted).unflatten(0, (batches, images_per_class)))
+            raise ValueError(f"Class {name} has {len(own)} training images, and images_per_class_and_batch x batches asks for "
+                             f"{wanted}.")
+        drawn.append(draw(own, wanted).unflatten(0, (batches, images_per_class_and_batch)))
     return _as_set(data, torch.cat(drawn, dim=1), passes, step_size)
 
 

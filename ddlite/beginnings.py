@@ -10,14 +10,14 @@ from ddlite.machinery.arguments import number, whole
 from ddlite.storage import PIXELS
 
 
-def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, learn_labels=False, momentum=0.0, seed=0,
-          tied=False, recipe=None, storage=PIXELS):
+def noise(cls, data, images_per_class_and_batch=1, batches=1, passes=3, step_size=0.02, learn_labels=False, momentum=0.0,
+          seed=0, tied=False, recipe=None, storage=PIXELS):
     """A set to begin learning with: images from N(0, 1), labels in class order, all step sizes alike.
 
     Args:
         data: the `Data` it is to stand for.
-        images_per_class: counted per batch. With learned labels it may be a fraction, e.g. 0.5: five images for ten
-            classes.
+        images_per_class_and_batch: the whole set has batches times as many. With learned labels it may be a fraction, e.g. 0.5:
+            five images for ten classes.
         batches, passes: gradient steps are batches x passes.
         step_size: the initial value.
         learn_labels: labels become distributions that are learned too. They begin at 90 % for their class; where there
@@ -29,7 +29,7 @@ def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, le
 
     Raises ValueError for numbers that cannot be, and for more than a million gradient steps or 8 GiB of images.
     """
-    n, batches, passes, seed = checked(data, images_per_class, batches, passes, seed)
+    n, batches, passes, seed = checked(data, images_per_class_and_batch, batches, passes, seed)
     classes = len(data.classes)
     if n < classes and not learn_labels:
         raise ValueError(f"{n} images cannot stand for {classes} classes with one fixed label each: use learn_labels=True.")
@@ -42,26 +42,26 @@ def noise(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, le
     return _made(cls, data, stored, labels, passes, step_size, momentum, tied, recipe, storage)
 
 
-def real(cls, data, images_per_class=1, batches=1, passes=3, step_size=0.02, momentum=0.0, seed=0, tied=False, recipe=None,
-         storage=PIXELS):
+def real(cls, data, images_per_class_and_batch=1, batches=1, passes=3, step_size=0.02, momentum=0.0, seed=0, tied=False,
+         recipe=None, storage=PIXELS):
     """A set to begin learning with, or to compare with: training images drawn at random, all different.
 
     Arguments as for `noise`. A storage that decodes each stored image to several keeps as many real ones in it.
 
     Raises ValueError as `noise` does, and if a class has too few images.
     """
-    n, batches, passes, seed = checked(data, images_per_class, batches, passes, seed)
-    images_per_class = whole("images_per_class", images_per_class, 1)
-    generator, drawn, each = torch.Generator().manual_seed(seed), [], images_per_class * storage.pictures
+    n, batches, passes, seed = checked(data, images_per_class_and_batch, batches, passes, seed)
+    stored = whole("images_per_class_and_batch", images_per_class_and_batch, 1)
+    generator, drawn, each = torch.Generator().manual_seed(seed), [], stored * storage.pictures
     for label, name in enumerate(data.classes):
         own = data.train.images[data.train.labels == label]
         if len(own) < batches * each:
             raise ValueError(f"Class {name} has {len(own)} training images, {batches * each} are asked for.")
         which = torch.randperm(len(own), generator=generator)[:batches * each].to(own.device)
-        drawn.append(own[which].unflatten(0, (batches, storage.pictures, images_per_class)))
-    labels = torch.arange(len(data.classes)).repeat_interleave(images_per_class).repeat(batches, 1)
-    stored = storage.encode(torch.cat(drawn, dim=2).flatten(1, 2))
-    return _made(cls, data, stored, labels, passes, step_size, momentum, tied, recipe, storage)
+        drawn.append(own[which].unflatten(0, (batches, storage.pictures, stored)))
+    labels = torch.arange(len(data.classes)).repeat_interleave(stored).repeat(batches, 1)
+    numbers = storage.encode(torch.cat(drawn, dim=2).flatten(1, 2))
+    return _made(cls, data, numbers, labels, passes, step_size, momentum, tied, recipe, storage)
 
 
 def _made(cls, data, stored, labels, passes, step_size, momentum, tied, recipe, storage):
@@ -76,17 +76,17 @@ def _made(cls, data, stored, labels, passes, step_size, momentum, tied, recipe, 
                tied=tied, recipe=recipe, storage=storage, stored=None if plain else stored)
 
 
-def checked(data, images_per_class, batches, passes, seed):
+def checked(data, images_per_class_and_batch, batches, passes, seed):
     """What `DistilledSet.noise` and `real` are asked for, checked: images in a batch, batches, passes, seed.
 
     Raises ValueError for numbers that cannot be, and for more than a million gradient steps or 8 GiB of images.
     """
     need_data(data)
-    each, classes = number("images_per_class", images_per_class, above=0), len(data.classes)
+    each, classes = number("images_per_class_and_batch", images_per_class_and_batch, above=0), len(data.classes)
     batches, passes, n = whole("batches", batches, 1), whole("passes", passes, 1), round(classes * each)
     if n < 1 or (each > 1 and each != int(each)):
-        raise ValueError(f"images_per_class={each:g} of {classes} classes: a whole number is needed, or with learned labels a "
-                         f"fraction of at least 1/{classes}.")
+        raise ValueError(f"images_per_class_and_batch={each:g} of {classes} classes: a whole number is needed, or with "
+                         f"learned labels a fraction of at least 1/{classes}.")
     if batches * passes > 10**6 or batches * n * math.prod(data.shape) > 2**31:
         raise ValueError(f"{batches:,} batches of {n:,} images, {passes:,} passes: a set has at most a million gradient steps "
                          "and 8 GiB of images. Ask for less.")

@@ -231,7 +231,7 @@ def _enough_memory(outer_step):
         if not any(words in str(cause) for words in ("out of memory", "can't allocate memory", "not enough memory")):
             raise
         raise MemoryError(f"Out of memory at outer step {outer_step}. Set engine='adjoint' (--engine adjoint), which keeps "
-                          "no graphs of past gradient steps, or lower images_per_class, or batch_size "
+                          "no graphs of past gradient steps, or lower images_per_class_and_batch, or batch_size "
                           "(large ones go in chunks already).") from cause
 
 

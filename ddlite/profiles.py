@@ -13,7 +13,7 @@ from ddlite.photographs import alexnet
 # The least that a whole setting may be, where it is not 1, and the bounds of the others.
 LEAST = {"channels": 0, "pool": 0, "pretraining_epochs": 0, "halve_every": 0, "pretraining_batch": 0, "victim": -1,
          "target": -1}
-BOUNDS = {"images_per_class": {"above": 0}, "step_size": {"above": 0}, "momentum": {"least": 0, "below": 1},
+BOUNDS = {"images_per_class_and_batch": {"above": 0}, "step_size": {"above": 0}, "momentum": {"least": 0, "below": 1},
           "learning_rate": {"above": 0}, "pretraining_rate": {"least": 0}}
 
 
@@ -32,7 +32,7 @@ class Settings:
     outer_steps: int
     batches: int = 1
     passes: int = 3
-    images_per_class: float = 1
+    images_per_class_and_batch: float = 1
     step_size: float = 0.2
     learn_labels: bool = False
     momentum: float = 0.0
@@ -75,7 +75,7 @@ class Settings:
 
     def noise(self, data, seed):
         """The distilled set to begin with."""
-        names = ("images_per_class", "batches", "passes", "step_size", "learn_labels", "momentum")
+        names = ("images_per_class_and_batch", "batches", "passes", "step_size", "learn_labels", "momentum")
         return DistilledSet.noise(data, **{name: getattr(self, name) for name in names}, seed=seed)
 
     def goal(self, data):
@@ -144,14 +144,14 @@ PROFILES = {
         "full-cub": Settings("fixed", "cub200", alexnet.AlexNet, outer_steps=5000, step_size=0.001, source="imagenet"),
     },
     "attack": {
-        "quick": Settings("pool", "digits", networks.MLP, outer_steps=250, images_per_class=10, passes=1, step_size=0.1,
-                          learning_rate=0.1, batch_size=128, validate_every=50, source="digits", pool=20, victim=0, target=1,
-                          **DIGITS_SHORT),
-        "laptop": Settings("pool", "mnist", networks.LeNet, outer_steps=1500, images_per_class=10, passes=1, step_size=0.1,
-                           validation_networks=4, source="mnist", pool=8, victim=0, target=1, **MNIST_SHORT),
-        "full": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, images_per_class=10, passes=1, step_size=0.1,
-                         networks=4, source="mnist", pool=200, victim=0, target=1, **MNIST_FULL),
-        "full-cifar10": Settings("pool", "cifar10", networks.AlexCifarNet, outer_steps=20_000, images_per_class=30,
+        "quick": Settings("pool", "digits", networks.MLP, outer_steps=250, images_per_class_and_batch=10, passes=1,
+                          step_size=0.1, learning_rate=0.1, batch_size=128, validate_every=50, source="digits", pool=20,
+                          victim=0, target=1, **DIGITS_SHORT),
+        "laptop": Settings("pool", "mnist", networks.LeNet, outer_steps=1500, images_per_class_and_batch=10, passes=1,
+                           step_size=0.1, validation_networks=4, source="mnist", pool=8, victim=0, target=1, **MNIST_SHORT),
+        "full": Settings("pool", "mnist", networks.LeNet, outer_steps=20_000, images_per_class_and_batch=10, passes=1,
+                         step_size=0.1, networks=4, source="mnist", pool=200, victim=0, target=1, **MNIST_FULL),
+        "full-cifar10": Settings("pool", "cifar10", networks.AlexCifarNet, outer_steps=20_000, images_per_class_and_batch=30,
                                  passes=1, step_size=0.02, networks=4, source="cifar10", pool=200, victim=0, target=1,
                                  **CIFAR10_FULL),
     },

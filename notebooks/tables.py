@@ -45,7 +45,12 @@ def of_seeds(tests):
 
 def images_of(wanted):
     """How many images a set of ten classes has, from its configuration."""
-    return round(wanted["images_per_class"] * 10) * wanted["batches"]
+    return round(per_class_and_batch(wanted) * 10) * wanted["batches"]
+
+
+def per_class_and_batch(wanted):
+    """How many images of a class stand in a batch; older manifests call it `images_per_class`."""
+    return wanted["images_per_class_and_batch" if "images_per_class_and_batch" in wanted else "images_per_class"]
 
 
 def sets(start):
@@ -103,7 +108,7 @@ def adaptation():
         quoted = "–" if wanted["known"] else QUOTED_ADAPTATION.get((wanted["source"], wanted["data"]), "–")
         lines.append(f"| `{name}` | {NAMES[wanted['source']]} to {NAMES[wanted['data']]}, {wanted['network']} | {weights} "
                      f"| {wanted['pretraining_epochs']} epochs at {wanted['pretraining_rate']} "
-                     f"| {round(wanted['images_per_class'] * 10) * wanted['batches']} | {about['gradient_steps']} "
+                     f"| {images_of(wanted)} | {about['gradient_steps']} "
                      f"| {wanted['outer_steps']:,} | {options} | {about['before']:.1f} | **{about['test']:.1f}**{spread} "
                      f"| {over} | {of_seeds(tests)} | {quoted} |")
     return "\n".join(lines)
@@ -119,7 +124,7 @@ def attacks():
             first, last = ([one[k] for one in each] for k in (0, -1))
             seeds = [run["measures"][words][-1] for run in about["seeds"]]
             lines.append(f"| `{name}` | {NAMES[wanted['data']]}, {wanted['network']} "
-                         f"| {round(wanted['images_per_class'] * 10)} | {wanted['victim']}, {wanted['target']} | {words} "
+                         f"| {images_of(wanted)} | {wanted['victim']}, {wanted['target']} | {words} "
                          f"| {mean(first):.1f} ± {stdev(first):.1f} | **{mean(last):.1f}** ± {stdev(last):.1f} "
                          f"| {about['networks']} held-out networks | {of_seeds(seeds)} |")
     return "\n".join(lines)

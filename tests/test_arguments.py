@@ -46,12 +46,15 @@ def given(tiny):
 @pytest.mark.parametrize("make, options, words", [
     ("class_means", {"batches": 1.5}, "batches=1.5"), ("class_means", {"passes": 0}, "passes=0"),
     ("class_means", {"step_size": "x"}, "step_size='x'"), ("class_means", {"batches": 10**9}, "Ask for less"),
-    ("class_means", {"passes": 10**12}, "Ask for less"), ("real_images", {"images_per_class": 1.5}, "images_per_class=1.5"),
-    ("real_images", {"seed": None}, "seed=None"), ("real_images", {"images_per_class": 10**9}, "Ask for less"),
-    ("real_images", {"step_size": -1}, "step_size=-1"), ("real_images", {"images_per_class": 1000}, "has 16 training images"),
+    ("class_means", {"passes": 10**12}, "Ask for less"),
+    ("real_images", {"images_per_class_and_batch": 1.5}, "images_per_class_and_batch=1.5"),
+    ("real_images", {"seed": None}, "seed=None"), ("real_images", {"images_per_class_and_batch": 10**9}, "Ask for less"),
+    ("real_images", {"step_size": -1}, "step_size=-1"),
+    ("real_images", {"images_per_class_and_batch": 1000}, "has 16 training images"),
     ("centres", {"batches": "2"}, "batches='2'"), ("centres", {"seed": -1}, "seed=-1"),
     ("centres", {"passes": True}, "passes=True"),
-    ("centres", {"images_per_class": 1000}, "asks for 1000"), ("centres", {"images_per_class": 0.5}, "images_per_class=0.5"),
+    ("centres", {"images_per_class_and_batch": 1000}, "asks for 1000"),
+    ("centres", {"images_per_class_and_batch": 0.5}, "images_per_class_and_batch=0.5"),
 ])
 def test_sets_of_baselines(given, make, options, words):
     with pytest.raises(ValueError, match=words):
@@ -75,7 +78,8 @@ def test_the_best_step_size(given, options, words):
         dd.baselines.with_best_step_size(**arguments)
 
 
-@pytest.mark.parametrize("name", ["networks", "draws", "candidates", "images_per_class", "batches", "epochs", "fully_trained"])
+@pytest.mark.parametrize("name", ["networks", "draws", "candidates", "images_per_class_and_batch", "batches", "epochs",
+                                  "fully_trained"])
 def test_the_table_of_baselines(given, name):
     for value in (0, 1.5, "1"):
         with pytest.raises(ValueError, match=f"{name}={value!r}: a whole number, 1 or more"):
@@ -115,8 +119,8 @@ def test_a_part_is_not_the_whole_nor_the_whole_a_part(given):
 @pytest.mark.parametrize("change, words", [
     ({"passes": 1.5}, "passes=1.5: a whole number, 1 or more"), ({"passes": "3"}, "passes='3'"),
     ({"outer_steps": 0}, "outer_steps=0"),
-    ({"outer_steps": float("inf")}, "outer_steps=inf"), ({"images_per_class": "x"}, "images_per_class='x'"),
-    ({"images_per_class": float("nan")}, "images_per_class=nan"), ({"step_size": -1}, "step_size=-1"),
+    ({"outer_steps": float("inf")}, "outer_steps=inf"), ({"images_per_class_and_batch": "x"}, "images_per_class_and_batch='x'"),
+    ({"images_per_class_and_batch": float("nan")}, "images_per_class_and_batch=nan"), ({"step_size": -1}, "step_size=-1"),
     ({"momentum": 1}, "less than 1"),
     ({"learning_rate": 0}, "learning_rate=0"), ({"network": "LeNet"}, "a class such as ddlite.LeNet"),
     ({"batch_size": 0}, "batch_size=0"),

@@ -78,7 +78,8 @@ class Buffered(dd.MLP):
 
 @pytest.mark.parametrize("engine", ["plain", "adjoint"])
 @pytest.mark.parametrize("make", [problem, lambda: tiny(dd.MLP), lambda: tiny(Buffered),
-                                  lambda: problem(goal=dd.Attack(made_up(n=240), 0, 1), images_per_class=2, passes=1)],
+                                  lambda: problem(goal=dd.Attack(made_up(n=240), 0, 1), images_per_class_and_batch=2,
+                                                  passes=1)],
                          ids=["fixed", "random", "buffers", "attack"])
 def test_a_recorded_step_learns_the_same(recorded, monkeypatch, make, engine):
     settings = {"outer_steps": 5, "networks": 2, "batch_size": 150, "validate_every": 5, "engine": engine}

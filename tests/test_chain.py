@@ -169,7 +169,7 @@ def test_the_engine_that_fits():
     assert engine_for(dd.ConvNet3(), long) is dd.adjoint.meta_gradient
     with pytest.raises(ValueError, match="no chain"):
         engine_for(dd.ConvNet3(), few, "chain")
-    many = dd.DistilledSet.noise(data, images_per_class=10)  # on many images autograd is as fast
+    many = dd.DistilledSet.noise(data, images_per_class_and_batch=10)  # on many images autograd is as fast
     assert engine_for(dd.LeNet(), many) is dd.meta_gradient
     assert engine_for(dd.LeNet(), many, "chain").func is dd.adjoint.meta_gradient
     assert engine_for(dd.MLP(), many).func is dd.adjoint.meta_gradient  # no convolution, no columns

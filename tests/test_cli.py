@@ -44,7 +44,7 @@ def ddlite(*words, **options):
     ("distill --output x --batch-size 1000000000000", "from 1 to 1,000,000"),
     ("distill --output x --images-per-class inf", "a number from 0"),
     ("distill --output x --images-per-class nan", "a number"),
-    ("distill --output x --images-per-class 0", "images_per_class"), ("distill --output x --halve-every 0", "from 1"),
+    ("distill --output x --images-per-class 0", "images_per_class_and_batch"), ("distill --output x --halve-every 0", "from 1"),
     ("distill --output x --held-out 0", "from 1"), ("distill --output x --learning-rate nan", "a number from 0"),
     ("distill --output x --step-size -1", "a number from 0"), ("distill --output x --momentum 1", "momentum"),
     ("distill --output x --outer-steps zwei", "a whole number"), ("distill --output x --networks 0", "from 1"),

@@ -101,7 +101,7 @@ def test_out_of_memory_names_the_settings_that_lower_it():
         def loss_of(self, network, images, labels):
             return lambda weights: weights[0].sum() + torch.empty(2**50).sum()
 
-    with pytest.raises(MemoryError, match="outer step 1.*engine='adjoint'.*images_per_class.*batch_size"):
+    with pytest.raises(MemoryError, match="outer step 1.*engine='adjoint'.*images_per_class_and_batch.*batch_size"):
         next(dd.distill(dset, start, Greedy(goal.data), outer_steps=1))
     goal.score = lambda *_: torch.empty(2**50)
     with pytest.raises(MemoryError, match="outer step 0"):  # the first look at the validation images
@@ -313,7 +313,8 @@ def test_the_benchmark_compares_equal_things():
 
 
 @pytest.mark.parametrize("wrong, words", [(["--profil", "quick"], "[--profile NAME]"),
-                                          (["--profile", "fast"], "full-cifar10"), (["--threads", "0"], "a whole number from 1 to"),
+                                          (["--profile", "fast"], "full-cifar10"),
+                                          (["--threads", "0"], "a whole number from 1 to"),
                                           (["--device", "cuda:77"], "use device='cpu'")])
 def test_command_line_refuses(tmp_path, wrong, words):
     out = subprocess.run([sys.executable, "-m", "ddlite", "distill", "--output", tmp_path / "x", *wrong], cwd=ROOT,

@@ -59,7 +59,7 @@ def test_save_and_load_keep_everything(learned, tmp_path):
 
 def test_order_of_the_steps():
     data = made_up((1, 8, 8), 3, 60)
-    dset = dd.DistilledSet.noise(data, batches=2, passes=2, images_per_class=4).with_step_sizes([0.4, 0.3, 0.2, 0.1])
+    dset = dd.DistilledSet.noise(data, batches=2, passes=2, images_per_class_and_batch=4).with_step_sizes([0.4, 0.3, 0.2, 0.1])
     steps = list(dset.gradient_steps())
     assert [round(float(size), 1) for *_, size in steps] == [0.4, 0.3, 0.2, 0.1]
     assert all(torch.equal(steps[t][0], dset.images[t % 2]) for t in range(4))
@@ -160,7 +160,7 @@ def test_a_newer_format_is_named(tmp_path):
     ({"images": torch.full((1, 30, 1, 28, 28), float("nan"))}, "NaN"),
 ])
 def test_impossible_sets_are_refused(change, words):
-    good = dd.DistilledSet.noise(made_up(), images_per_class=3)
+    good = dd.DistilledSet.noise(made_up(), images_per_class_and_batch=3)
     with pytest.raises(ValueError, match=words):
         replace(good, **change)
 
@@ -252,11 +252,14 @@ def test_shipped_sets_reach_what_their_manifests_say(real_root, tmp_path):
 
 
 @pytest.mark.parametrize("change, words", [
-    ({"images_per_class": float("nan")}, "images_per_class=nan: a finite number, more than 0"),
-    ({"images_per_class": float("inf")}, "images_per_class=inf"), ({"images_per_class": 0}, "images_per_class=0"),
-    ({"images_per_class": "1"}, "images_per_class='1'"), ({"images_per_class": 1.04}, "images_per_class=1.04 of 10 classes"),
-    ({"images_per_class": 0.01, "learn_labels": True}, "at least 1/10"), ({"images_per_class": 0.5}, "learn_labels=True"),
-    ({"images_per_class": 1e9}, "8 GiB.*Ask for less"), ({"batches": 10**7}, "a million gradient steps"),
+    ({"images_per_class_and_batch": float("nan")}, "images_per_class_and_batch=nan: a finite number, more than 0"),
+    ({"images_per_class_and_batch": float("inf")}, "images_per_class_and_batch=inf"),
+    ({"images_per_class_and_batch": 0}, "images_per_class_and_batch=0"),
+    ({"images_per_class_and_batch": "1"}, "images_per_class_and_batch='1'"),
+    ({"images_per_class_and_batch": 1.04}, "images_per_class_and_batch=1.04 of 10 classes"),
+    ({"images_per_class_and_batch": 0.01, "learn_labels": True}, "at least 1/10"),
+    ({"images_per_class_and_batch": 0.5}, "learn_labels=True"),
+    ({"images_per_class_and_batch": 1e9}, "8 GiB.*Ask for less"), ({"batches": 10**7}, "a million gradient steps"),
     ({"passes": 10**9}, "a million gradient steps"), ({"batches": 1.5}, "batches=1.5: a whole number, 1 or more"),
     ({"batches": "2"}, "batches='2'"), ({"passes": None}, "passes=None"), ({"passes": True}, "passes=True"),
     ({"step_size": float("nan")}, "step_size=nan"), ({"step_size": [0.1, 0.2]}, "step_size="),

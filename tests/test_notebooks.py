@@ -177,7 +177,7 @@ my_five = state.best"""}, "02_random_initialization": {
     "    return None  # your lines here": """\
     return sum(meta_gradient(network)[1]["step_sizes"] for network in start.networks("training", n)) / n""",
     "my_five = None": """\
-five = dd.DistilledSet.noise(data, images_per_class=0.5, batches=settings.batches, passes=settings.passes,
+five = dd.DistilledSet.noise(data, images_per_class_and_batch=0.5, batches=settings.batches, passes=settings.passes,
                              step_size=settings.step_size, learn_labels=True)
 *_, state = dd.distill(five, start, goal, seed=seed, **settings.outer())
 my_five = state.best"""}, "03_domain_adaptation": {

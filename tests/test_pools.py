@@ -260,7 +260,7 @@ def test_choices_follow_at_once(digits):
 
 
 def test_a_batch_of_several_images_of_each_class_is_laid_out_by_class(digits):
-    real = dd.baselines.real_images(digits, images_per_class=3, batches=2)
+    real = dd.baselines.real_images(digits, images_per_class_and_batch=3, batches=2)
     pictures, labels = show.table(real)
     assert pictures.shape[:2] == (6, 10) and labels == list(range(10))
     assert torch.equal(pictures[1, 4], real.images[0, 3 * 4 + 1]) and torch.equal(pictures[5, 9], real.images[1, 29])

@@ -145,16 +145,16 @@ def test_momentum_is_learned_saved_and_used(tiny, tmp_path):
 
 
 def test_fewer_images_than_classes(tiny):
-    dset, start, goal = random_problem(tiny, images_per_class=2 / 3, learn_labels=True)
+    dset, start, goal = random_problem(tiny, images_per_class_and_batch=2 / 3, learn_labels=True)
     assert dset.images.shape[1] == 2
     torch.testing.assert_close(dset.labels[0], torch.tensor([[0.45, 0.1, 0.45], [0.05, 0.9, 0.05]]))
     *_, state = dd.distill(dset, start, goal, outer_steps=20)
     report = dd.evaluate(state.distilled, start.networks("held-out", 3), goal, tiny.test)
     assert report.mean > 60  # three classes, two images
     with pytest.raises(ValueError, match="use learn_labels=True"):
-        dd.DistilledSet.noise(tiny, images_per_class=2 / 3)
+        dd.DistilledSet.noise(tiny, images_per_class_and_batch=2 / 3)
     with pytest.raises(ValueError, match="a whole number is needed, or with learned labels"):
-        dd.DistilledSet.noise(tiny, images_per_class=4 / 3, learn_labels=True)
+        dd.DistilledSet.noise(tiny, images_per_class_and_batch=4 / 3, learn_labels=True)
 
 
 def test_report_says_what_it_knows(tiny):
@@ -194,7 +194,7 @@ def test_a_long_evaluation_says_so_first(tiny, monkeypatch):
 
 
 def test_centres_are_means_of_their_clusters(digits):
-    sets = dd.baselines.centres(digits, images_per_class=2, batches=3)
+    sets = dd.baselines.centres(digits, images_per_class_and_batch=2, batches=3)
     assert sets.images.shape == (3, 20, 1, 24, 24)
     ones = digits.train.images[digits.train.labels == 1].flatten(1)
     mine = sets.images[:, 2:4].reshape(6, -1)

@@ -62,7 +62,7 @@ def test_more_than_can_be_drawn_is_said():
 @pytest.mark.parametrize("shape", [(1, 8, 40), (3, 40, 8), (1, 24, 24), (3, 9, 16)])
 def test_pictures_of_every_shape(shape):
     for batches in (1, 3):
-        dset = dd.DistilledSet.noise(made_up(shape, 3, 60), batches=batches, images_per_class=2)
+        dset = dd.DistilledSet.noise(made_up(shape, 3, 60), batches=batches, images_per_class_and_batch=2)
         assert max(size(show.images(dset))) < 3000 and max(size(show.learning(state_of(dset), [(1, 1.0)], [(1, 50.0)]))) < 3000
         assert show.tiles(dset, zoom=1).size == (3 * (shape[2] + 2) - 2, 2 * batches * (shape[1] + 2) - 2)
 

@@ -18,6 +18,7 @@ from ddlite.machinery import ranks
 from ddlite.machinery.files import read_json
 
 EVERY = 30  # seconds between two lines of progress where no bar can be drawn
+OLDER = {"images_per_class": "images_per_class_and_batch"}  # names of settings in older manifests
 LATER = ("engine", "threads")  # of these, manifests of the first edition say nothing
 
 
@@ -103,7 +104,8 @@ def starts(settings, data, seed, held_out):
 
 def other_than(identity, about):
     """In words, in what a kept result differs from the one that is wanted; empty if in nothing."""
-    theirs, ours = ({**one, **(one.get("configuration") or {})} for one in (about, identity))
+    theirs, ours = ({OLDER.get(key, key): value for key, value in {**one, **(one.get("configuration") or {})}.items()}
+                    for one in (about, identity))
     return "; ".join(f"{key} {theirs.get(key)!r} there, {value!r} here" for key, value in ours.items()
                      if key != "configuration" and theirs.get(key) != value and (key in theirs or key not in LATER))
 

@@ -196,8 +196,8 @@ def write_baselines(options):
     start, rows = starts(settings, data, 0, options.held_out), {}
     about = {"command": command(), **identity, "commit": commit(), "machine": machine(options.device)}
     with tqdm(total=7, desc="baselines", disable=None) as bar:
-        for name, report in dd.baselines.table(settings.goal(data), start, round(settings.images_per_class), settings.batches,
-                                               networks=options.held_out, epochs=options.epochs):
+        for name, report in dd.baselines.table(settings.goal(data), start, round(settings.images_per_class_and_batch),
+                                               settings.batches, networks=options.held_out, epochs=options.epochs):
             rows[name] = {**report.to_dict(), "text": str(report)}
             write_json(manifest, {**about, "rows": rows})  # each may take long
             bar.update()

@@ -30,7 +30,7 @@ SETTINGS = {
     "halve_every": ("data and networks", int, 1, 10_000, "epochs after which that rate is halved"),
     "pretraining_batch": ("data and networks", int, 1, 1_000_000, "its batches"),
     "batches": ("the set", int, 1, 10_000, "of distilled images"),
-    "images_per_class": ("the set", float, 0, 10_000, "in each of these batches"),
+    "images_per_class_and_batch": ("the set", float, 0, 10_000, "in each of these batches"),
     "passes": ("the set", int, 1, 10_000, "over them, in one training"),
     "step_size": ("the set", float, 0, 1000, "to begin with"),
     "learn_labels": ("the set", bool, None, None, "labels are learned, too"),
@@ -129,6 +129,8 @@ def _learn(commands):
                 check = whole_number(least, most) if kind is int else number_from(least, most)
                 groups[group].add_argument(option, type=check, metavar="N" if kind is int else "X",
                                            help=f"{words}: {least:,} to {most:,}")
+        each.add_argument("--images-per-class", dest="images_per_class_and_batch", type=number_from(0, 10_000),
+                          help=argparse.SUPPRESS)  # its name in the first edition, in which commands of manifests are written
 
 
 def _look(commands):
