@@ -13,6 +13,7 @@ from test_assignments import SOURCES
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install 'ddlite[course]'")
 from ddlite.cli.main import main
+from ddlite.course import wall
 from ddlite.course.grade import grade
 
 COURSE = ROOT / "notebooks" / "assignments"
@@ -54,9 +55,13 @@ def tiny(tmp_path_factory):
     return folder, hand_in
 
 
-def test_misbehaving_submissions(tiny):
+@pytest.mark.parametrize("walled", [True, False])
+def test_misbehaving_submissions(tiny, monkeypatch, walled):
     """Each costs its author points and nobody else anything: the honest ones beside them are graded as if alone."""
     folder, hand_in = tiny
+    if walled and not wall.stands():
+        pytest.skip("no wall can be built here: install bubblewrap")
+    monkeypatch.setattr(wall, "stands", lambda: walled)
     add = "def add(a, b):\n    return a - b"
     hand_in("ada", "def add(a, b):\n    return b + a")
     hand_in("by-hand", "for _ in range(20_000): print('la' * 500)  # and it shouts\n"
@@ -66,26 +71,43 @@ def test_misbehaving_submissions(tiny):
                      f"         lambda: open({str(folder / 'handed-in' / 'ada.ipynb')!r}).read(),\n"
                      f"         lambda: open({str(folder / 'written.txt')!r}, 'w').write('I was here')]\n"
                      "for deed in deeds:\n    try:\n        print('succ' + 'eeded', deed())\n"
-                     "    except PermissionError as refused:\n        print(refused)")
+                     "    except OSError as refused:\n        print(refused)")
     hand_in("checker", f"{add}\nimport ddlite.course\nddlite.course.check = lambda *_, **__: None\ncheck = print\n"
                        "slow_add = add  # the specification too")
     hand_in("exit", "import os\nos._exit(0)")
     hand_in("glutton", "held = bytearray(3 * 2**30)\nfor k in range(0, len(held), 4096): held[k] = 1")
     hand_in("loop", "while True: pass")
+    hand_in("shouts-aside", "import sys\nprint('a warning', file=sys.stderr)\n"
+                            "def add(a, b):\n    print('another', file=sys.stderr)\n    return a + b")
+    hand_in("transformer", f"{add}\nget_ipython().input_transformers_post.append(\n"
+                           "    lambda lines: ['pass'] if 'check(' in ''.join(lines) else lines)")
+    hand_in("recoder", f"{add}\nimport ddlite.course.checks as c\nc.check.__code__ = (lambda *_, **__: None).__code__")
+    hand_in("script", f"{add}\nfrom IPython.display import HTML, display\n"
+                      "display(HTML('<script>alert(1)</script><img src=x onerror=alert(2)>'))")
+    os.mkfifo(folder / "handed-in" / "pipe.ipynb") if not (folder / "handed-in" / "pipe.ipynb").exists() else None
+    (folder / "handed-in" / "deep.ipynb").write_text("[" * 200_000, encoding="utf-8")
     (folder / "handed-in" / "zero.ipynb").write_text("{ this is no notebook", encoding="utf-8")
+    (folder / "handed-in" / "nowhere.ipynb").unlink(missing_ok=True)
     (folder / "handed-in" / "nowhere.ipynb").symlink_to(folder / "not-there.ipynb")
-    rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=1.5, gib=2)}
+    rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=1, gib=2)}
     assert rows["ada"]["points"] == {"T-sum-test": 2, "T-product-test": 3} and not rows["ada"]["note"]
-    for name in ("by-hand", "bully", "checker", "loop"):
+    assert rows["shouts-aside"]["total"] == 5
+    for name in ("transformer", "recoder"):
+        assert rows[name]["points"]["T-sum-test"] == 0 and "tampered" in rows[name]["note"], rows[name]
+    for name in ("by-hand", "bully", "checker", "loop", "script"):
         assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3}, rows[name]
-    for name, words in {"exit": "exit()", "glutton": "2 GiB", "nowhere": "could not be graded", "zero": "no notebook"}.items():
+    for name, words in {"exit": "exit()", "glutton": "2 GiB", "nowhere": "a link", "zero": "no notebook", "pipe": "a link",
+                        "deep": "no notebook"}.items():
         assert rows[name]["total"] == 0 and words in rows[name]["note"], rows[name]
     assert not (folder / "written.txt").exists()
     table = list(csv.DictReader((folder / "handed-in" / "grades.csv").open(encoding="utf-8", newline="")))
     assert [row["student"] for row in table] == sorted(rows) and table[0]["total"] == "5"
     pages = {path.stem: path.read_text(encoding="utf-8") for path in (folder / "handed-in" / "feedback").iterdir()}
-    assert set(pages) == set(rows) and "You subtract." in pages["checker"] and "succeeded" not in pages["bully"]
-    assert all(f"may not {deed}" in pages["bully"] for deed in ("start, or talk to", "read this file", "write or remove"))
+    assert set(pages) == set(rows) and "You subtract." in pages["checker"]
+    assert not any("<script" in page or "<img src=x" in page.lower() or "http" in page.partition("<body")[0].replace(
+        "http-equiv", "") for page in pages.values())
+    if not walled:
+        assert all(f"may not {deed}" in pages["bully"] for deed in ("start, or talk to", "read this file", "write or remove"))
 
 
 def test_nothing_to_grade(tmp_path, capsys):
@@ -154,8 +176,8 @@ def test_nbgrader_end_to_end(tmp_path):
 def test_the_guard_does_not_hinder(tmp_path):
     """What honest answers do still works under it: a figure, Adam (it imports half of PyTorch), a file in their own folder."""
     code = ("import tempfile, torch\nfrom ddlite.course.guard import guard\n"
-            "class Shell:\n    user_ns = {}\n    class events:\n        register = staticmethod(lambda *_: None)\n"
-            f"guard(Shell, {str(tmp_path)!r}, [{str(tmp_path.parent / 'elsewhere')!r}])\n"
+            "from IPython.core.interactiveshell import InteractiveShell\n"
+            f"guard(InteractiveShell(), 'word', [], {{}}, ({str(tmp_path)!r}, [{str(tmp_path.parent / 'elsewhere')!r}]))\n"
             "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.savefig(open('figure.png', 'wb'))\n"
             "w = torch.nn.Parameter(torch.ones(2))\nadam = torch.optim.Adam([w]); w.grad = w.data; adam.step()\n"
             "from sklearn.cluster import KMeans\nKMeans(2).fit(torch.randn(9, 2).numpy())\nprint('all done')\n"

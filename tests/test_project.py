@@ -186,7 +186,18 @@ LAYERS = [layer.split() for layer in (
     """,
     """
     course.checks
+    course.tables
+    course.a1
+    course.a2
+    course.a3
+    course.a3_learning
+    course.a4
+    course.a4_defence
     course.guard
+    course.wall
+    course.submission
+    course.feedback
+    course.run
     course.grade
     """,
     """

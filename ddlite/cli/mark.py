@@ -3,12 +3,13 @@
 from tqdm import tqdm
 
 from ddlite.course import grade as grading
+from ddlite.course import wall
 
 
 def grade(options):
     """Print a line for each submission as it is graded."""
-    number = len(list(options.folder.glob("*.ipynb")))
-    with tqdm(total=number, desc="grading", unit="notebook", disable=None) as bar:
+    print(wall.words())
+    with tqdm(total=len(grading.submissions(options.folder)), desc="grading", unit="notebook", disable=None) as bar:
         for row in grading.grade(options.folder, options.source or grading.SOURCE, options.seed, options.minutes, options.gib,
                                  options.jobs):
             by_hand = sum(points is None for points in row["points"].values())

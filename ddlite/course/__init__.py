@@ -14,4 +14,5 @@ from ddlite.course.checks import (
     watching,
 )
 
-__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "small", "teachers_seed", "telling", "watching"]
+__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "small", "teachers_seed", "telling",
+           "watching"]

@@ -112,7 +112,8 @@ def _check_slopes(mine, wanted, sources):
     for words, source in sources.items():
         slopes = [torch.autograd.grad(sum((w * d).sum() for w, d in zip(after, directions)), source, retain_graph=True,
                                       materialize_grads=True, allow_unused=True) for after in (mine, wanted)]
-        check(*slopes, what=f"The derivative of the new weights with respect to the {words} (is something detached on the way?)")
+        check(*slopes, what=f"The derivative of the new weights with respect to the {words} "
+              "(is something detached on the way?)")
 
 
 def train(answer, seed=2):
@@ -223,8 +224,8 @@ def distil(answer, data, seed=0, outer_steps=150):
             learned, accuracy, before = max((_distilled(answer, data, seed + 5000 * more, outer_steps),
                                              (learned, accuracy, before)), key=lambda one: one[1])
     demand(accuracy > before + 20, f"After training on your images, {accuracy:.0f} % of the validation images are classified "
-           f"correctly; on the noise it was {before:.0f} %. Nothing was learned: do you move against the gradient, and with the "
-           "learning rates of the text?")
+           f"correctly; on the noise it was {before:.0f} %. Nothing was learned: do you move against the gradient, and with "
+           "the learning rates of the text?")
     demand(accuracy >= 75, f"{accuracy:.0f} % of the validation images are classified correctly; more than 80 % can be had. "
            "Something is learned: are the learning rates those of the text? Do you clamp in place (clamp_), so that the "
            "optimiser keeps its tensor? Is what you return the last round's?")
@@ -253,7 +254,8 @@ def _distilled(answer, data, seed, rounds):
                f"The {words} must be a tensor of the shape {tuple(other.shape)}.")
         demand(torch.isfinite(one).all(), "There are NaN in the result: it diverged. Is the learning rate too high, a gradient "
                "not clipped?")
-        demand(not torch.equal(one, other), f"The {words} have not moved: does the optimiser hold them, and do they get a .grad?")
+        demand(not torch.equal(one, other), f"The {words} have not moved: does the optimiser hold them, and do they get "
+               "a .grad?")
     demand((answered[1] > 0).all(), "A step size is 0 or negative: clamp them after each round.")
     _check_rounds(notes, rounds, dict(zip(keys_of(real_images), real_labels.tolist())), data, noise)
     learned = replace(noise, images=answered[0].detach(), step_sizes=answered[1].detach())
@@ -268,7 +270,7 @@ def _distilled(answer, data, seed, rounds):
 
 
 def _noted(loss, first):
-    """A loss, and its notes: (keys of the images, labels, whether it began at the first weights, whether it was learned from)."""
+    """A loss, and its notes: keys of the images, labels, whether at the first weights, whether it was learned from."""
     notes = []
 
     def noted(weights, images, labels):

@@ -256,7 +256,8 @@ def _means(start, k, n, dset, real):
         "The gradients are sums over the networks: divide them by n.": (value, n * images, n * sizes),
         "The loss is the sum over the networks: divide it by n.": (n * value, images, sizes),
         "The networks are not fresh: round k uses the same ones as round 0.": mean(start.networks("training", n)),
-        "Round k shares networks with the round before: its first is number k * n, not k.": mean(start.networks("training", n, k)),
+        "Round k shares networks with the round before: its first is number k * n, not k.":
+            mean(start.networks("training", n, k)),
         "These are the networks of the next round: the first is number k * n.": mean(start.networks("training", n, k * n + n)),
         "The first network is number k * n; these begin one later.": mean(start.networks("training", n, k * n + 1)),
         "All networks so far are used: round k has n of its own.": mean(start.networks("training", k * n + n)),

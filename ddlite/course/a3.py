@@ -1,6 +1,7 @@
 """The checks of assignment 3, one call a task: a new domain in a hundred images."""
 
 import copy
+import itertools
 import math
 import random
 from collections import Counter
@@ -146,11 +147,11 @@ def _check_epochs(learned, handed_in, source, target, epochs, batch_size):
     demand(all(Counter(order) == Counter(in_order) for order in orders), "Some images come more "
            "than once in an epoch, others never: go through a permutation (torch.randperm) of all.")
     demand(in_order not in orders and in_order[::-1] not in orders, "The images come in the order of the data: shuffle them.")
-    demand(all(a != b for a, b in zip(orders, orders[1:])), "All epochs have the same order: draw a new one in each.")
+    demand(all(a != b for a, b in itertools.pairwise(orders)), "All epochs have the same order: draw a new one in each.")
     first = {frozenset(order[:batch_size]) for order in orders}
     demand(len(first) == len(orders), "The batches of all epochs hold the same images: draw from all of them anew in each.")
     place = {key: k for k, key in enumerate(in_order)}
-    neighbours = sum(place[a] + 1 == place[b] for order in orders for a, b in zip(order, order[1:]))
+    neighbours = sum(place[a] + 1 == place[b] for order in orders for a, b in itertools.pairwise(order))
     demand(neighbours < epochs * n / 10, "The images come nearly in the order of the data: shuffle them one by one, not in "
            "blocks.")
 
@@ -273,5 +274,6 @@ def _pool_gradients(pool, data, dset, which, number, first):
         "The gradients have the wrong sign: return them as they are.": (value, -by_images, -by_sizes),
         "The two gradients are in the wrong order: images first.": (value, by_sizes, by_images),
         "The loss is that before any training.": (untrained, by_images, by_sizes),
-        "The batch is always the first images of the training part: take number `which`.": on(own, which=torch.arange(len(which))),
+        "The batch is always the first images of the training part: take number `which`.":
+            on(own, which=torch.arange(len(which))),
     }

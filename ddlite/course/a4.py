@@ -32,7 +32,8 @@ def objective(poisoned_loss, data, seed=1):
         mine = poisoned_loss(recorded, weights, images, labels, victim, target)
         demand(torch.equal(labels, kept[-1]), "The labels that came in were changed: the batch is used "
                "again. Make new labels (.clone(), torch.where).")
-        demand(all(torch.equal(a, b) for a, b in zip((*weights, images), kept)), "The images or weights that came in were changed.")
+        demand(all(torch.equal(a, b) for a, b in zip((*weights, images), kept)),
+               "The images or weights that came in were changed.")
         check(mine, right, mistakes, "poisoned_loss(...)")
         demand(isinstance(mine, torch.Tensor), "This is a plain number, which cannot be differentiated: return the tensor.")
         follows(mine, weights[0], "The result does not depend on the weights for autograd: is it detached?")
@@ -62,7 +63,8 @@ def _poisoned(data, seed):
                 loss(weights, images, labels.where(~is_target, victim)),
             "You exchanged the two classes. The targets keep their label.": exchanged,
             "All images count as the target. Only the victims do.": loss(weights, images, torch.full_like(labels, target)),
-            "All but the victims count as the target: only the victims do.": loss(weights, images, labels.where(is_victim, target)),
+            "All but the victims count as the target: only the victims do.":
+                loss(weights, images, labels.where(is_victim, target)),
             "All images count as the victim.": loss(weights, images, torch.full_like(labels, victim)),
             "The victims count as the class after their own, not as the target.":
                 loss(weights, images, labels.where(~is_victim, (victim + 1) % 10)),
@@ -110,8 +112,9 @@ def _predictions(seed):
 def _measures(predicted, labels, victim, target):
     is_victim, right = labels == victim, predicted == labels
     each, as_target, no_target = predicted[is_victim], predicted == target, labels != target
-    wanted = first, second, third = tuple(dd.Attack(
-        dd.Data("", None, None, None, tuple("0123456789"), (), (), ""), victim, target).measures(predicted, labels).values())
+    wanted, exchanged = (tuple(dd.Attack(dd.Data("", None, None, None, tuple("0123456789"), (), (), ""), *classes).measures(
+        predicted, labels).values()) for classes in ((victim, target), (target, victim)))
+    first, second, third = wanted
 
     def percent(which, of=None):
         return 100 * int(which.sum()) / max(1, len(which) if of is None else int(of.sum()))
@@ -147,8 +150,7 @@ def _measures(predicted, labels, victim, target):
             (first, percent(each == target, each != victim), third),
         "Number 2 counts every mistake on victims: count only those taken for the target.": (first, 100 - first, third),
         "Number 2 is how many of the target's images are classified correctly.": (first, percent(right[~no_target]), third),
-        "Victim and target are exchanged.": tuple(dd.Attack(dd.Data("", None, None, None, tuple("0123456789"), (), (), ""), target,
-                                                            victim).measures(predicted, labels).values()),
+        "Victim and target are exchanged.": exchanged,
         "The first two are in the wrong order.": (second, first, third),
         "Number 3 stands first: the two about victims come first.": (third, first, second),
     }

@@ -123,7 +123,7 @@ def chosen(choose_limit, limits, wanted, numbers):
     def answer(kept="validation", honest="validation", rule=None, report="test"):
         enough = [one for one in limits if numbers["attacked", one, kept] >= wanted]
         limit = rule(enough) if rule else max(enough, key=honest_on(honest))
-        return limit, numbers["attacked", limit, report], (numbers["honest", math.inf, report] - numbers["honest", limit, report])
+        return limit, numbers["attacked", limit, report], numbers["honest", math.inf, report] - numbers["honest", limit, report]
 
     asked, undefended = [], {split: numbers["honest", math.inf, split] for split in ("validation", "test")}
 
@@ -142,14 +142,16 @@ def chosen(choose_limit, limits, wanted, numbers):
     mistakes = {
         "Chosen on the test images: what is chosen on them, they cannot report on any more. Choose "
         "on validation images.": answer("test", "test"),
-        "Of the limits kept, you chose by the honest accuracy on test images: choose on validation images.": answer(honest="test"),
+        "Of the limits kept, you chose by the honest accuracy on test images: choose on validation images.":
+            answer(honest="test"),
         "The limits were kept by the test images: keep them by the validation images.": answer("test"),
         "Rule 1 is missing: this limit has the highest honest accuracy, but the victims do not survive.":
             answer(rule=lambda _: most),
         "Rule 2 is missing: this limit protects best, whatever it costs.": answer(rule=lambda _: safest),
         "Attacked and honest percentages are added up: first keep, then choose.": answer(rule=lambda _: both),
         "This is the largest limit that protects. It is not always the best for honest work: measure.": answer(rule=max),
-        "This limit protects, but of those that do it costs most: rule 2 asks for the highest honest accuracy.": answer(rule=min),
+        "This limit protects, but of those that do it costs most: rule 2 asks for the highest honest accuracy.":
+            answer(rule=min),
         "This is the first limit of the list that protects: compare all that do.": answer(rule=lambda enough: enough[0]),
         "This is the last limit of the list that protects: compare all that do.": answer(rule=lambda enough: enough[-1]),
         "A limit at which exactly the wanted percentage survives is good enough, too: >=.":

@@ -5,18 +5,19 @@ The checks of the four assignments, `a1` to `a4`, are examples of all of it.
 """
 
 import contextlib
+import importlib
 import inspect
 import math
 import os
-import sys
 
 import torch
 from torch import nn
 
-from ddlite import baselines, distilled, pools, scratch, unroll
-from ddlite.engines import adjoint, captured, chain
+from ddlite import distilled, unroll
 
-ALLOWED = {"weights_of", "with_weights", "outputs_of", "loss_of"}  # of unroll: what losses and networks are made of
+WORKING = ("unroll", "engines.adjoint", "engines.chain", "engines.captured", "learned", "distill", "evaluate", "pools",
+           "scratch", "baselines")  # ddlite's files that train, differentiate through a training, or distil
+ALLOWED = {"weights_of", "with_weights", "put_weights", "outputs_of", "loss_of"}  # what losses and networks are made of
 
 
 def check(mine, wanted, mistakes=None, what="The result", tolerance=1e-4):
@@ -118,15 +119,16 @@ def alone(answer, *specifications):
 
     ddlite's functions that train, differentiate through a training or distil raise AssertionError meanwhile.
     """
-    distill, evaluate = (sys.modules[f"ddlite.{name}"] for name in ("distill", "evaluate"))  # in ddlite, these are functions
-    owners = (unroll, adjoint, distill, evaluate, pools, scratch, baselines, chain.Chain, captured.Captured, distill.Learned,
-              distilled.DistilledSet)
-    functions = [value for owner in owners for name, value in vars(owner).items()
-                 if inspect.isfunction(value) and value.__module__ == (getattr(owner, "__module__", None) or owner.__name__)
-                 and name not in ALLOWED and not value.__code__.co_freevars and not name.startswith("__")]
+    modules = [importlib.import_module(f"ddlite.{name}") for name in WORKING]
+    owners = modules + [value for module in modules for value in vars(module).values()
+                        if inspect.isclass(value) and value.__module__ == module.__name__]
+    functions = [inspect.unwrap(value) for owner in owners for name, value in vars(owner).items()
+                 if inspect.isfunction(value) and value.__module__ in {module.__name__ for module in modules}
+                 and name not in ALLOWED and not name.startswith("__")]
+    functions += [inspect.unwrap(distilled.DistilledSet.train)]
     functions += [own for name in specifications if inspect.isfunction(own := getattr(answer, "__globals__", {}).get(name))
-                  and not own.__code__.co_freevars and own is not answer]
-    functions = list({id(function): function for function in functions}.values())
+                  and own is not answer]
+    functions = list({id(each): each for each in functions if not each.__code__.co_freevars}.values())
     kept = [(function, function.__code__) for function in functions]
 
     def refuse(*_, **__):

@@ -10,8 +10,8 @@ with warnings.catch_warnings():
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors.sanitize import SanitizeHTML
 
-TAGS = ["a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "hr", "i", "img", "li", "ol", "p", "pre", "span",
-        "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"]
+TAGS = ["a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "hr", "i", "img", "li", "ol", "p", "pre",
+        "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"]
 # Even if something slipped through: no script, no frame, no form, nothing from elsewhere.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 STYLE = """body { font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -29,7 +29,8 @@ def page(student, notebook, points, worth, notes):
         points, worth: {graded cell: points}, what was and what could be had; None for what is to be marked by hand.
         notes: what is to be said beforehand.
     """
-    rows = "".join(f"<tr><td>{html.escape(cell)}<td>{'to be marked' if points.get(cell, 0) is None else f'{points.get(cell, 0):g}'}"
+    had = {cell: points.get(cell, 0) for cell in worth}
+    rows = "".join(f"<tr><td>{html.escape(cell)}<td>{'to be marked' if had[cell] is None else format(had[cell], 'g')}"
                    f"<td>of {most:g}" for cell, most in worth.items())
     said = "".join(f"<p>{html.escape(note)}" for note in notes)
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '

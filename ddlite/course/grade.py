@@ -1,4 +1,4 @@
-"""Grade a folder of submissions, each in a process of its own, behind a wall where one stands, with limits on time and memory."""
+"""Grade a folder of submissions, each in a process of its own, behind a wall where one stands, with limits."""
 
 import contextlib
 import csv
@@ -37,8 +37,8 @@ def submissions(folder):
     found = sorted(path for path in Path(folder).glob("*.ipynb") if not path.name.startswith("."))
     if not found:
         below = sum(1 for _ in Path(folder).glob("*/*.ipynb"))
-        raise FileNotFoundError(f"There is no notebook (.ipynb) in {folder}: NAME.ipynb of each student is expected in the folder "
-                                "itself" + (f"; there are {below} in folders below it." if below else "."))
+        raise FileNotFoundError(f"There is no notebook (.ipynb) in {folder}: NAME.ipynb of each student is expected in the "
+                                "folder itself" + (f"; there are {below} in folders below it." if below else "."))
     return found
 
 
@@ -90,7 +90,8 @@ def grade(folder, source=SOURCE, seed=0, minutes=5.0, gib=3.0, jobs=None):
                 try:
                     points, seconds, notes, notebook = done.result()
                 except Exception as cause:  # whatever one submission brings about stops no other
-                    points, seconds, notes, notebook = {}, 0.0, [f"It could not be graded: {cause or type(cause).__name__}"], None
+                    notes = [f"It could not be graded: {cause or type(cause).__name__}"]
+                    points, seconds, notebook = {}, 0.0, None
                 points = {cell: points.get(cell, 0) for cell in assignment.worth}
                 row = {"student": waiting[done].stem, "points": points, "total": sum(each or 0 for each in points.values()),
                        "of": sum(most for cell, most in assignment.worth.items() if points[cell] is not None),
@@ -114,7 +115,7 @@ def _read(path):
 
 
 def one(cells, note, assignment, handed_in, seed, minutes, gib):
-    """Grade one submission, with nothing else in reach: (points of each graded cell, seconds, notes, the notebook as it was run)."""
+    """Grade one submission, with nothing else in reach: points of each graded cell, seconds, notes, the notebook as run."""
     began = time.monotonic()
     if note:
         return {}, 0.0, [note], None
@@ -226,7 +227,8 @@ def as_csv(rows, worth):
     table.writerow(["student", *(f"{cell} ({points:g})" for cell, points in worth.items()), "total", "of", "seconds", "note"])
     for row in rows:
         points = ["" if points is None else f"{points:g}" for points in row["points"].values()]
-        table.writerow([_text(row["student"]), *points, f"{row['total']:g}", f"{row['of']:g}", row["seconds"], _text(row["note"])])
+        table.writerow([_text(row["student"]), *points, f"{row['total']:g}", f"{row['of']:g}", row["seconds"],
+                        _text(row["note"])])
     return text.getvalue().encode()
 
 

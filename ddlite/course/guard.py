@@ -15,7 +15,7 @@ import sys
 import torch
 
 import ddlite.course
-import ddlite.show
+import ddlite.show  # noqa: F401 (what is loaded is watched over)
 
 SHELL = ("run_cell", "run_cell_async", "_run_cell", "run_code", "run_ast_nodes", "showtraceback",
          "showsyntaxerror", "transform_cell")  # how IPython runs a cell and says what went wrong

@@ -26,7 +26,7 @@ LONGEST = 20_000  # characters of a cell's output that are kept
 
 
 def run(folder):
-    """Run the notebook; returns {"passed": {check: bool}, "changed": names, "ours": answers that were replaced, "note": words}."""
+    """Run the notebook; result.json: {"passed": {check: bool}, "changed": names, "ours": answers replaced, "note": words}."""
     folder = Path(folder)
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     notebook = nbformat.read(folder / "notebook.ipynb", 4)
@@ -81,7 +81,8 @@ def _manager(job, folder, sockets):
         manager = AsyncKernelManager()
         manager._kernel_spec = KernelSpec(argv=command, display_name="", language="python")
         return manager
-    manager = AsyncKernelManager(transport="ipc", ip=str(Path(sockets) / "k"), connection_file=str(Path(sockets) / "kernel.json"))
+    manager = AsyncKernelManager(transport="ipc", ip=str(Path(sockets) / "k"),
+                                 connection_file=str(Path(sockets) / "kernel.json"))
     argv = [*wall.around(sockets, job["environment"]), *command]
     manager._kernel_spec = KernelSpec(argv=argv, display_name="", language="python", interrupt_mode="message")
     return manager

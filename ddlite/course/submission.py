@@ -113,8 +113,8 @@ def merged(cells, assignment):
             if not last:  # an earlier copy: it runs, but is not what is marked
                 made[-1].metadata = nbformat.from_dict({"copy_of": name})
         else:
-            made.append(nbformat.from_dict({"cell_type": cell["cell_type"], "source": cell["source"], "metadata": {},
-                                            **({"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {})}))
+            more = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
+            made.append(nbformat.from_dict({"cell_type": cell["cell_type"], "source": cell["source"], "metadata": {}, **more}))
         seen.add(name)
     order = [id_of(cell) for cell in assignment.notebook.cells if id_of(cell)]
     for position, name in enumerate(order):

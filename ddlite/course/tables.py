@@ -4,6 +4,7 @@ Such a network has one weight. Training moves it, by another amount for each cho
 correctly is looked up. Images carry marks that say which they are. To everybody else they are networks and data like others.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -81,7 +82,7 @@ def places_of(sets):
     for choice, dset in sets.items():
         places[choice] = dset.train(Tabled({None: 0.0}, {None: dict.fromkeys(SPLITS, 0.0), "loud": 0}, 1.0)).weight.item()
     values = sorted(places.values())
-    assert min(b - a for a, b in zip(values, values[1:])) > 1e-3, values
+    assert min(b - a for a, b in itertools.pairwise(values)) > 1e-3, values
     return places
 
 
@@ -171,7 +172,8 @@ def rules(table, choices, number, reported):
         "You choose by the last network alone: take the mean over all.": max(choices, key=lambda one: each(one)[-1]),
         "You choose what the best single network did best: take the mean over all.": max(choices, key=lambda o: max(each(o))),
         "You choose by the worst network: take the mean over all.": max(choices, key=lambda one: min(each(one))),
-        "You choose by the median network: take the mean over all.": max(choices, key=lambda one: sorted(each(one))[number // 2]),
+        "You choose by the median network: take the mean over all.":
+            max(choices, key=lambda one: sorted(each(one))[number // 2]),
         "You choose what differs least from network to network.": min(choices, key=lambda one: max(each(one)) - min(each(one))),
         "You choose the lowest mean: the highest is best.": min(choices, key=lambda one: sum(each(one))),
         "You stop at the first fall: try all.": first_fall(list(choices)),

@@ -51,7 +51,7 @@ def around(sockets=None, environment=None):
 def words():
     """What protects the others from a submission here: a line to begin the output with."""
     if stands():
-        return "Each submission runs behind a wall of its own (bubblewrap): without network, without others' files and processes."
+        return "Each submission runs behind a wall of its own (bubblewrap): no network, no files or processes of others."
     why = "is not allowed to build a wall here" if shutil.which("bwrap") else "is not installed"
     return (f"No wall: bubblewrap {why}. The guard rail alone keeps submissions from each other's files: grade only people "
             "whom you know, or in a container or virtual machine.")

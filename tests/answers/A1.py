@@ -150,7 +150,7 @@ def train(loss, weights, images, labels, step_sizes):
     for t, step_size in enumerate(step_sizes):
         weights = step(loss, weights, images[t % len(images)], labels[t % len(images)], step_size)
         return weights
-# %% A1-train wrong: detached between the steps
+# %% A1-train wrong: (between the steps, too)
 def train(loss, weights, images, labels, step_sizes):
     for t, step_size in enumerate(step_sizes):
         weights = [w.detach().requires_grad_() for w in weights]
@@ -284,7 +284,7 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
             loss, lambda w: loss(w, real_images[some], real_labels[some]), weights, images, labels, step_sizes)
         adam.step()
     return images, step_sizes
-# %% A1-distil wrong: from the same first weights in each round
+# %% A1-distil wrong: from the same first weights
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     images, step_sizes = images.clone(), step_sizes.clone()
     for _ in range(outer_steps):
@@ -300,7 +300,7 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
 # %% A1-distil wrong: it diverged
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     return images / 0, step_sizes * 2
-# %% A1-distil wrong: Nothing was learned
+# %% A1-distil wrong: one in each is wanted
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     images, step_sizes = images.clone(), step_sizes.clone()
     for _ in range(3):  # far too few rounds

@@ -136,7 +136,7 @@ def pretrain(network, source, seed, epochs, batch_size):
             F.cross_entropy(trained(source.train.images[some]), source.train.labels[some]).backward()
             optimizer.step()
     return trained
-# %% A3-pretrain wrong: Do the labels come in the order of the images
+# %% A3-pretrain wrong: Do labels and images come in the same order
 def pretrain(network, source, seed, epochs, batch_size):
     import copy
 
@@ -318,7 +318,7 @@ def adapt(pool, data, dset, outer_steps):
         _, by_images, by_sizes = pool_gradient(pool, data, now, torch.randint(len(data.train), (128,)), 2, 0)
         images, step_sizes = images - 0.05 * by_images.sign(), (step_sizes - 0.01 * by_sizes.sign()).clamp(0.001)
     return replace(dset, images=images, step_sizes=step_sizes)
-# %% A3-adapt wrong: two in each are wanted
+# %% A3-adapt wrong: of two networks
 def adapt(pool, data, dset, outer_steps):
     images, step_sizes = dset.images.clone(), dset.step_sizes.clone()
     for k in range(outer_steps):
@@ -370,7 +370,7 @@ def adapt(pool, data, dset, outer_steps):
         _, by_images, by_sizes = pool_gradient(pool, data, now, torch.randint(len(data.train), (128,)), 2, 2 * k)
         images, step_sizes = images + 0.01 * by_images.sign(), (step_sizes + 0.001 * by_sizes.sign()).clamp(0.001)
     return replace(dset, images=images, step_sizes=step_sizes)
-# %% A3-adapt wrong: Nothing was learned
+# %% A3-adapt wrong: none of data.train
 def adapt(pool, data, dset, outer_steps):
     images, step_sizes = dset.images.clone(), dset.step_sizes.clone()
     for k in range(outer_steps):  # for the source, which the networks know
