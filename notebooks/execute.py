@@ -29,7 +29,7 @@ from ddlite.machinery.files import machine, read_json, write_bytes, write_json
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
 MEASURED = HERE / "measured.json"
-LESSONS = sorted(HERE.glob("[0-9]*.ipynb"))
+LESSONS = [*sorted(HERE.glob("[0-9]*.ipynb")), *sorted(HERE.glob("gallery/[0-9]*.ipynb"))]
 RESULTS = HERE / "results.ipynb"
 README = HERE.parent / "README.md"
 TEACHING = HERE / "TEACHING.md"

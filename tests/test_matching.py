@@ -215,7 +215,8 @@ class OnlyNorms(nn.Module):
 
 
 def one_step(data, dset, goal, make=dd.MLP, **settings):
-    return next(dd.distill(dset, dd.RandomStart(make, data), goal, 1, **{"batch_size": 40, "validation_networks": 1, **settings}))
+    settings = {"batch_size": 40, "validation_networks": 1, **settings}
+    return next(dd.distill(dset, dd.RandomStart(make, data), goal, 1, **settings))
 
 
 def test_bad_input_is_refused_in_words(digits):

@@ -42,12 +42,21 @@ def attack_ranges(numbers):
     assert all(numbers[name] > 70 for name in ("noise", "real images", "random direction"))
 
 
+def matching_ranges(numbers):
+    """Protocol B, ten stored images."""
+    real, means, dc = (numbers[name] for name in ("random real", "class means", "DC, from noise"))
+    assert dc > real + 10 and abs(dc - means) < 8 and dc > 80 and numbers["DCC, from noise"] > 75
+    assert numbers["IDC, k = 2"] > numbers["real in Patches(2)"] and numbers["IDC, k = 2"] > 87
+
+
 SHORT = {"01_fixed_initialization": {"outer_steps": 3},
          "02_random_initialization": {"outer_steps": 3, "held_out": 3, "epochs": 2},
          "03_domain_adaptation": {"outer_steps": 3, "held_out": 2, "epochs": 1, "pool_size": 2},
-         "04_one_step_attack": {"outer_steps": 3, "held_out": 2, "epochs": 1, "pool_size": 2}}
+         "04_one_step_attack": {"outer_steps": 3, "held_out": 2, "epochs": 1, "pool_size": 2},
+         "05_matching_gradients": {"outer_steps": 3, "held_out": 2}}
 RANGES = {"01_fixed_initialization": fixed_ranges, "02_random_initialization": random_ranges,
-          "03_domain_adaptation": adaptation_ranges, "04_one_step_attack": attack_ranges}
+          "03_domain_adaptation": adaptation_ranges, "04_one_step_attack": attack_ranges,
+          "05_matching_gradients": matching_ranges}
 EACH = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 ALL = pytest.mark.parametrize("path", [*LESSONS, RESULTS], ids=lambda path: path.stem)
 
@@ -187,13 +196,23 @@ my_way_back = state.best"""}, "04_one_step_attack": {
     "my_attack = None": """\
 *_, state = dd.distill(noise.with_step_sizes(best.step_sizes / 10), pool, goal, seed=seed, step_size_rate=1e-6,
                        **{**settings.outer(), "outer_steps": 250})
-my_attack = state.best"""}}
+my_attack = state.best"""}, "05_matching_gradients": {
+    "my_distance = None": "my_distance = 1.2544",
+    "    return None  # your lines here": """\
+    image = image.detach().requires_grad_()
+    ours = torch.autograd.grad(loss(weights, image, label), weights, create_graph=True)
+    return torch.autograd.grad(dc.distance(ours, theirs), image)[0]""",
+    "my_walked = None": """\
+from ddlite.gallery import walk
+*_, state = dd.distill(noise, walk.Walk(start), match, seed=seed, **outer)
+my_walked = state.best"""}}
 
 
 @pytest.mark.parametrize("path, cut", [(LESSONS[0], {}),  # its third exercise needs all its outer steps
                                        (LESSONS[1], {"outer_steps": 120, "held_out": 5, "epochs": 2}),
                                        (LESSONS[2], {"outer_steps": 100, "held_out": 5, "pool_size": 6}),
-                                       (LESSONS[3], {"outer_steps": 100, "held_out": 3, "pool_size": 6})],
+                                       (LESSONS[3], {"outer_steps": 100, "held_out": 3, "pool_size": 6}),
+                                       (LESSONS[4], {"outer_steps": 40, "held_out": 2})],
                          ids=lambda value: getattr(value, "stem", ""))
 def test_exercises_can_be_solved(path, cut, tmp_path):
     """With right answers put in, and learned for a short time, every check says so."""
