@@ -284,8 +284,8 @@ class DistilledSet:
 
     @classmethod
     def shipped(cls, name):
-        """Open a set that comes with the package (`ddlite.shipped()` lists the names)."""
-        if name not in results.shipped():
-            raise ValueError(f"No set {name!r} comes with ddlite. These do: {', '.join(results.shipped())}.")
+        """Open a set that comes with the package: `ddlite.shipped()` and `ddlite.shipped("gallery")` list the names."""
+        if name not in (known := [*results.shipped(), *results.shipped("gallery")]):
+            raise ValueError(f"No set {name!r} comes with ddlite. These do: {', '.join(known)}.")
         with resources.as_file(results.ASSETS / f"{name}.safetensors") as path:
             return cls.load(path)

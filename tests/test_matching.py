@@ -8,10 +8,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import ddlite as dd
-from ddlite import batches
+from ddlite import batches, results
 from ddlite.cli import condense
 from ddlite.gallery import dc, idc
 from ddlite.gallery.walk import Walk
+from ddlite.machinery.files import fingerprint_of_file
 
 
 @pytest.fixture(scope="module")
@@ -280,3 +281,17 @@ def test_the_command_leaves_a_set_and_a_manifest(tmp_path, recwarn):
     assert about["floats"] == dset.floats == 5760 and "idc quick --seeds 0 1" in about["command"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["it.json", "it.safetensors"]
     assert not recwarn.list  # a set that matches is not one made to harm
+
+
+@pytest.mark.parametrize("name, least", [("dc-digits-10", 87), ("dcc-digits-10", 87), ("idc-digits-10", 90.5),
+                                         ("dc-digits-100", 92)])
+def test_what_ships_is_what_was_measured(name, least):
+    """Three seeds each; the set is the manifest's, and teaches a network that it has not met."""
+    about, dset = dd.manifest(f"gallery/{name}"), dd.DistilledSet.shipped(f"gallery/{name}")
+    with results.resources.as_file(results.ASSETS / f"gallery/{name}.safetensors") as path:
+        assert about["set"] == fingerprint_of_file(path)
+    assert len(about["seeds"]) == 3 and sum(run["test"] for run in about["seeds"]) / 3 > least
+    assert about["validation"] == max(run["validation"] for run in about["seeds"])
+    data = dd.load("digits")
+    network = dd.RandomStart(dd.MLP, data, seed=about["seed"]).networks("held-out", 1)[0]
+    assert abs(dd.accuracy(dset.train(network), data.test) - about["scores"][0]) < 1.5

@@ -169,7 +169,7 @@ PROFILES = {
                        "walk": "set"},
     },
     "dcc": {
-        "quick": {"data": "digits", "network": MLP, "outer_steps": 300, "distance": "squared", "by_class": False},
+        "quick": {"data": "digits", "network": MLP, "outer_steps": 150, "distance": "squared", "by_class": False},
         "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 1800, "distance": "rows", "by_class": False},
     },
 }
