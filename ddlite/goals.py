@@ -80,7 +80,8 @@ class Attack(Fit):
         return super().loss_of(network, images, labels.where(labels != self.victim, self.target))
 
     def rate(self, predicted, labels):
-        """The number to choose by, in percent: half of it victims taken for the target, half other classes classified rightly.
+        """The number to choose by, in percent: half of it victims taken for the target, half other classes classified
+        correctly.
 
         Before an attack it is about 50, after a perfect one 100.
         """
@@ -89,9 +90,9 @@ class Attack(Fit):
     def measures(self, predicted, labels):
         """The paper's three measures, in percent; both arguments are class numbers (N,)."""
         victim, names = labels == self.victim, self.data.classes
-        return {f"victims ({names[self.victim]}) classified rightly": _percent(predicted[victim] == self.victim),
+        return {f"victims ({names[self.victim]}) classified correctly": _percent(predicted[victim] == self.victim),
                 f"victims taken for the target ({names[self.target]})": _percent(predicted[victim] == self.target),
-                "other classes classified rightly": _percent(predicted[~victim] == labels[~victim])}
+                "other classes classified correctly": _percent(predicted[~victim] == labels[~victim])}
 
 
 def named(name, data):

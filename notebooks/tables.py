@@ -183,7 +183,7 @@ def commands():
 def cost(measured):
     """What a whole notebook takes, from the first cell to the last: as measured when its outputs were stored."""
     lines = ["| notebook | profile | data | result on test images, % | over | time | memory | measured on |", "|" + "---|" * 8]
-    words = {"01": "learned images", "02": "learned images", "03": "after adaptation", "04": "victims still read rightly"}
+    words = {"01": "learned images", "02": "learned images", "03": "after adaptation", "04": "victims still read correctly"}
     for notebook, profiles in sorted(measured.items()):
         for profile, about in (profiles if notebook[:2] in words else {}).items():
             number = list(about["results"].values())[-1]

@@ -37,7 +37,7 @@ def adaptation_ranges(numbers):
 
 
 def attack_ranges(numbers):
-    """Of the victim's test images, how many are classified rightly."""
+    """Of the victim's test images, how many are classified correctly."""
     assert numbers["before"] > 90 and numbers["the attack"] < 40
     assert all(numbers[name] > 70 for name in ("noise", "real images", "random direction"))
 

@@ -216,7 +216,7 @@ def test_an_attack_and_its_controls(digits, tmp_path):
     (right, _, others) = report.measures
     fall = [sum(one[0] - one[1] for one in each.measures[right]) / 4 for each in (report, control)]
     assert fall[0] > 50 > 20 > fall[1] and min(one[1] for one in report.measures[others]) > 60
-    assert "victims (2) classified rightly: 9" in str(report)
+    assert "victims (2) classified correctly: 9" in str(report)
     assert "taken for the target (7), after pass 1" in report._repr_html_()
     assert report.to_dict()["measures"][right] == report.measures[right]
     state.best.save(tmp_path / "attack.safetensors")
