@@ -1,13 +1,15 @@
 """What images can do that nobody learned: real ones, class means, cluster centres, under the same gradient steps."""
 
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 
 from ddlite.beginnings import checked
-from ddlite.data import need_data
+from ddlite.data import Data, need_data
 from ddlite.distilled import DistilledSet
 from ddlite.evaluate import Report, evaluate
 from ddlite.machinery import arguments
@@ -21,19 +23,21 @@ STEP_SIZES = tuple(round(10 ** (k / 4), 4) for k in range(-12, 4))
 PASSES = (1, 3, 5)
 
 
-def class_means(data, batches=1, passes=3, step_size=0.02):
+def class_means(data: Data, batches: int = 1, passes: int = 3, step_size: float = 0.02) -> DistilledSet:
     """The mean training image of each class, the same images in every batch: a `DistilledSet`."""
     _, batches, passes, _ = checked(data, 1, batches, passes, 0)
     means = torch.stack([data.train.images[data.train.labels == label].mean(0) for label in range(len(data.classes))])
     return _as_set(data, means.expand(batches, *means.shape), passes, step_size)
 
 
-def real_images(data, images_per_class_and_batch=1, batches=1, passes=3, step_size=0.02, seed=0):
+def real_images(data: Data, images_per_class_and_batch: int = 1, batches: int = 1, passes: int = 3, step_size: float = 0.02,
+                seed: int = 0) -> DistilledSet:
     """Training images drawn at random, all different: `DistilledSet.real`. Raises ValueError if a class has too few."""
     return DistilledSet.real(data, images_per_class_and_batch, batches, passes, step_size, seed=seed)
 
 
-def centres(data, images_per_class_and_batch=1, batches=1, passes=3, step_size=0.02, seed=0):
+def centres(data: Data, images_per_class_and_batch: int = 1, batches: int = 1, passes: int = 3, step_size: float = 0.02,
+            seed: int = 0) -> DistilledSet:
     """The centres of k-means in each class, as many as there are images (scikit-learn, k-means++): a `DistilledSet`.
 
     Raises ValueError if a class has fewer images than centres.
@@ -49,7 +53,8 @@ def centres(data, images_per_class_and_batch=1, batches=1, passes=3, step_size=0
     return _by_class(data, draw, images_per_class_and_batch, batches, passes, step_size)
 
 
-def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES, passes=None, networks=4):
+def with_best_step_size(dset: DistilledSet, start: Any, goal: Any, step_sizes: Sequence[float] = STEP_SIZES,
+                        passes: Iterable[int] | None = None, networks: int = 4) -> tuple[DistilledSet, dict[float, float]]:
     """The set with the constant step size, and the number of passes, that score best on the validation images.
 
     Args:
@@ -79,7 +84,7 @@ def with_best_step_size(dset, start, goal, step_sizes=STEP_SIZES, passes=None, n
     return chosen, {size: score for (k, size), score in scores.items() if k == best}
 
 
-def nearest_neighbour(goal, dset):
+def nearest_neighbour(goal: Any, dset: DistilledSet) -> float:
     """The goal's score of the k nearest neighbours among the set's images, on normalised pixels, in percent on the test images.
 
     Nothing is trained; k (1, 3 or 5) is chosen on the validation images (scikit-learn). A learned label counts as its
@@ -101,8 +106,9 @@ def nearest_neighbour(goal, dset):
     return percent(k, goal.data.test)
 
 
-def table(goal, start, images_per_class_and_batch=1, batches=10, passes=PASSES, networks=200, draws=5, candidates=20, epochs=10,
-          fully_trained=5):
+def table(goal: Any, start: Any, images_per_class_and_batch: int = 1, batches: int = 10, passes: Sequence[int] = PASSES,
+          networks: int = 200, draws: int = 5, candidates: int = 20, epochs: int = 10,
+          fully_trained: int = 5) -> Iterator[tuple[str, Report]]:
     """The paper's Table 1 row for any data: every baseline on held-out networks, one (name, `Report`) after the other.
 
     Args:
@@ -158,7 +164,8 @@ def all_images(goal, start, epochs=10, networks=5):
     return _report(goal, [[goal.score(network, data.test)] for network in networks], steps, "network")
 
 
-def from_scratch(goal, start, images_per_class=1, recipe=None, storages=(), networks=10, draws=5, epochs=10, fully_trained=1):
+def from_scratch(goal: Any, start: Any, images_per_class: int = 1, recipe: Recipe | None = None, storages: Sequence = (),
+                 networks: int = 10, draws: int = 5, epochs: int = 10, fully_trained: int = 1) -> Iterator[tuple[str, Report]]:
     """The same under protocol B, where networks are trained from scratch by a recipe: (name, `Report`) after (name, `Report`).
 
     Args:

@@ -2,15 +2,17 @@
 
 import torch
 
+from ddlite.data import Data
 
-def draw(data, batch_size, generator):
+
+def draw(data: Data, batch_size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """A batch of real training images and labels, drawn with replacement; the same ones on every device."""
     which = sent(torch.randint(len(data.train), (batch_size,), generator=generator), data.train.images.device)
     # Channels last in memory: the same numbers, and convolution and pooling of a real batch are faster on a CPU.
     return data.train.images[which].to(memory_format=torch.channels_last), data.train.labels[which]
 
 
-def draw_by_class(data, per_class, generator):
+def draw_by_class(data: Data, per_class: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """As many real training images of each class, in the order of the classes, all different while there are enough."""
     labels, drawn = data.train.labels.cpu(), []
     for label in range(len(data.classes)):

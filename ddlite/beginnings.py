@@ -1,17 +1,20 @@
 """What a distilled set begins as: noise, or real images. Both are methods of `DistilledSet`."""
 
 import math
+from typing import Any
 
 import torch
 
-from ddlite.data import need_data
+from ddlite.data import Data, need_data
 from ddlite.machinery import arguments
 from ddlite.machinery.arguments import number, whole
+from ddlite.scratch import Recipe
 from ddlite.storage import PIXELS
 
 
-def noise(cls, data, images_per_class_and_batch=1, batches=1, passes=3, step_size=0.02, learn_labels=False, momentum=0.0,
-          seed=0, tied=False, recipe=None, storage=PIXELS):
+def noise(cls, data: Data, images_per_class_and_batch: float = 1, batches: int = 1, passes: int = 3, step_size: float = 0.02,
+          learn_labels: bool = False, momentum: float = 0.0, seed: int = 0, tied: bool = False, recipe: Recipe | None = None,
+          storage: Any = PIXELS) -> Any:
     """A set to begin learning with: images from N(0, 1), labels in class order, all step sizes alike.
 
     Args:
@@ -42,8 +45,8 @@ def noise(cls, data, images_per_class_and_batch=1, batches=1, passes=3, step_siz
     return _made(cls, data, stored, labels, passes, step_size, momentum, tied, recipe, storage)
 
 
-def real(cls, data, images_per_class_and_batch=1, batches=1, passes=3, step_size=0.02, momentum=0.0, seed=0, tied=False,
-         recipe=None, storage=PIXELS):
+def real(cls, data: Data, images_per_class_and_batch: int = 1, batches: int = 1, passes: int = 3, step_size: float = 0.02,
+         momentum: float = 0.0, seed: int = 0, tied: bool = False, recipe: Recipe | None = None, storage: Any = PIXELS) -> Any:
     """A set to begin learning with, or to compare with: training images drawn at random, all different.
 
     Arguments as for `noise`. A storage that decodes each stored image to several keeps as many real ones in it.

@@ -25,7 +25,7 @@ class Comparison:
                 raise ValueError(f"These reports are of several {what}, which one table must not mix: {examples}. Make a table "
                                  "for each.")
 
-    def rows(self):
+    def rows(self) -> list[tuple]:
         """(name, mean accuracy and its spread, gradient steps, floats, what it is over) of each report, as text."""
         return [(name, f"{report.mean:.1f}" + (f" ± {report.std:.1f}" if report.std is not None else ""),
                  f"{report.gradient_steps:,}", f"{report.floats:,}" if report.floats else "–",

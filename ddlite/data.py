@@ -1,10 +1,12 @@
 """What is distilled: named sets, or your own arrays, as normalised tensors on a device, cut in three parts."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from numpy.typing import ArrayLike
 from torch.nn import functional as F
 
 from ddlite import known
@@ -57,11 +59,11 @@ class Data:
     fingerprint: str
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one image."""
         return tuple(self.train.images.shape[1:])
 
-    def to(self, device):
+    def to(self, device: str | torch.device) -> "Data":
         """The same data on another device. Raises ValueError if there is no such device."""
         def moved(split):
             return replace(split, images=split.images.to(device), labels=split.labels.to(device))
@@ -74,7 +76,8 @@ class Data:
         return f"Data({self.name!r}, shape={self.shape}, classes={len(self.classes)}, {sizes})"
 
 
-def load(name, root=None, device="cpu", size=None, channels=None, download=True):
+def load(name: str, root: str | Path | None = None, device: str | torch.device = "cpu", size: int | None = None,
+         channels: int | None = None, download: bool = True) -> Data:
     """Open a data set.
 
     Args:
@@ -117,7 +120,9 @@ def load(name, root=None, device="cpu", size=None, channels=None, download=True)
     return (data if channels is None else _with_channels(data, whole("channels", channels, 1))).to(device)
 
 
-def from_arrays(x_train, y_train, x_test, y_test, name, classes=None, mean=None, std=None, size=None):
+def from_arrays(x_train: ArrayLike, y_train: ArrayLike, x_test: ArrayLike, y_test: ArrayLike, name: str,
+                classes: Sequence[str] | None = None, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+                size: int | None = None) -> Data:
     """Make a data set of your own arrays or tensors.
 
     Args:
@@ -252,20 +257,20 @@ def need_split(split):
         raise ValueError(f"A {type(split).__name__} was given where one part of a data set is needed, e.g. data.test.")
 
 
-def normalise(images, mean, std):
+def normalise(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     """Grey levels in 0..1, (N, C, H, W), as the networks see them: (level - mean) / std for each channel."""
     images = torch.as_tensor(images)
     mean, std = (torch.tensor(numbers, dtype=torch.float32, device=images.device).view(-1, 1, 1) for numbers in (mean, std))
     return (images - mean) / std
 
 
-def grey_levels(images, mean, std):
+def grey_levels(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     """The inverse of `normalise`: 0 is the black and 1 the white of the data; learned images may leave that range."""
     mean, std = (torch.tensor(numbers, dtype=torch.float32, device=images.device).view(-1, 1, 1) for numbers in (mean, std))
     return images * std + mean
 
 
-def data_root():
+def data_root() -> Path:
     """The folder where data sets lie: the environment variable DDLITE_DATA, or `ddlite` in the user's cache folder."""
     if os.environ.get("DDLITE_DATA"):
         return Path(os.environ["DDLITE_DATA"]).expanduser()

@@ -3,9 +3,11 @@
 import contextlib
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -48,11 +50,11 @@ class State:
     _distilled: Callable
 
     @property
-    def loss(self):
+    def loss(self) -> float:
         return self._loss.item()
 
     @cached_property
-    def distilled(self):
+    def distilled(self) -> DistilledSet:
         with gradients_on():  # under torch.inference_mode() it could not be trained on
             return self._distilled()
 
@@ -61,9 +63,10 @@ class State:
 
 
 @gradients_on()
-def distill(dset, start, goal, outer_steps, seed=0, networks=1, learning_rate=0.05, step_size_rate=0.4, decay=0.05,
-            batch_size=256, clip=0.5, average=0.998, validate_every=100, validation_networks=8, engine=None, checkpoint=None,
-            checkpoint_every=100):
+def distill(dset: DistilledSet, start: Any, goal: Any, outer_steps: int, seed: int = 0, networks: int = 1,
+            learning_rate: float = 0.05, step_size_rate: float = 0.4, decay: float = 0.05, batch_size: int = 256,
+            clip: float = 0.5, average: float = 0.998, validate_every: int = 100, validation_networks: int = 8,
+            engine: str | None = None, checkpoint: str | Path | None = None, checkpoint_every: int = 100) -> Generator[State]:
     """Learn a distilled set by unrolled gradient descent.
 
     Args:
@@ -235,7 +238,7 @@ def _enough_memory(outer_step):
                           "(large ones go in chunks already).") from cause
 
 
-def validate(dset, start, goal, number=8):
+def validate(dset: DistilledSet, start: Any, goal: Any, number: int = 8) -> float:
     """The mean score of validation networks on the validation images, after training on the set."""
     networks = start.networks("validation", number)
     scores = [goal.score(dset.train(network.to(dset.images.device), own_weights=True), goal.data.validation)

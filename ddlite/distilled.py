@@ -1,13 +1,16 @@
 """What is learned: the distilled set, with everything needed to apply it."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
+from pathlib import Path
 
 import torch
+from torch import nn
 
 from ddlite import beginnings, plain, results, saved, unroll
-from ddlite.data import check_device, normalisation, normalise
+from ddlite.data import Data, Split, check_device, normalisation, normalise
 from ddlite.engines import chain
 from ddlite.machinery.arguments import number, shown, whole
 from ddlite.scratch import Recipe
@@ -78,7 +81,8 @@ class DistilledSet:
     real = classmethod(beginnings.real)
 
     @classmethod
-    def from_tensors(cls, images, labels, data, step_size=None, passes=1):
+    def from_tensors(cls, images: torch.Tensor, labels: torch.Tensor, data: Data, step_size: float | None = None,
+                     passes: int = 1) -> "DistilledSet":
         """A set of images and labels in the field's plain form.
 
         Args:
@@ -94,7 +98,7 @@ class DistilledSet:
         return cls(images[None], labels[None], sizes, data.name, data.classes, data.mean, data.std,
                    recipe=Recipe() if step_size is None else None)
 
-    def to_tensors(self):
+    def to_tensors(self) -> dict:
         """The field's plain form, a dict: `images` (N, C, H, W), `labels` (N,) or (N, classes), and `step_size`, a number where
         all steps have the same one, else None. Order and single step sizes are lost: `save` keeps them.
         """
@@ -103,26 +107,26 @@ class DistilledSet:
         return {"images": images, "labels": labels, "step_size": sizes[0] if len(sizes) == 1 else None}
 
     @property
-    def batches(self):
+    def batches(self) -> int:
         """How many batches the images come in."""
         return len(self.images)
 
     @property
-    def passes(self):
+    def passes(self) -> int:
         """How often all batches are gone through; 1 for a training by a recipe."""
         return 1 if self.recipe else len(self.step_sizes) // self.batches
 
     @property
-    def protocol(self):
+    def protocol(self) -> str:
         """How the set is applied: "A", by its own gradient steps, or "B", from scratch by its recipe."""
         return "B" if self.recipe else "A"
 
     @property
-    def floats(self):
+    def floats(self) -> int:
         """How many numbers the images take as they are stored, with learned labels; step sizes and a momentum aside."""
         return floats(self.numbers()) + (self.labels.numel() if self.labels.is_floating_point() else 0)
 
-    def gradient_steps(self, passes=None):
+    def gradient_steps(self, passes: int | None = None) -> Iterator[tuple]:
         """(images, labels, step size) of each step of a training, in order; by default of all passes.
 
         Raises ValueError for passes that the set does not have.
@@ -134,21 +138,21 @@ class DistilledSet:
         for t, step_size in enumerate(self.step_sizes[:steps]):
             yield self.images[t % self.batches], self.labels[t % self.batches], step_size
 
-    def steps(self, passes=None):
+    def steps(self, passes: int | None = None) -> int:
         """How many gradient steps a training takes, in so many passes, by default all."""
         passes = self.passes if passes is None else passes
         return passes * (self.recipe.steps(len(self)) if self.recipe else self.batches)
 
-    def numbers(self):
+    def numbers(self) -> dict[str, torch.Tensor]:
         """What the images are stored as, by name: `images` themselves, unless a storage keeps them otherwise."""
         return {"images": self.images} if self.stored is None else self.stored
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         """All its numbers by name: those of the images, `labels` and, where there are any, `step_sizes` and `momentum`."""
         others = {name: getattr(self, name) for name in ("labels", "step_sizes", "momentum")}
         return {**self.numbers(), **{name: tensor for name, tensor in others.items() if tensor is not None}}
 
-    def with_tensors(self, tensors):
+    def with_tensors(self, tensors: dict[str, torch.Tensor]) -> "DistilledSet":
         """The same set with other numbers, by the names that `tensors` gives them."""
         stored = {name: tensors[name] for name in self.numbers()}
         others = {name: tensor for name, tensor in tensors.items() if name not in stored}
@@ -156,7 +160,7 @@ class DistilledSet:
             return replace(self, **stored, **others)
         return replace(self, images=None, stored=stored, **others)
 
-    def to(self, device):
+    def to(self, device: str | torch.device) -> "DistilledSet":
         """The same set on another device. Raises ValueError if there is no such device."""
         check_device(device)
         with gradients_on():  # what was made under torch.inference_mode() could not be trained on: a copy can
@@ -203,11 +207,11 @@ class DistilledSet:
     def _repr_png_(self):
         return plain.png(plain.picture(self.images.flatten(0, 1)[:100], self.mean, self.std, min(20, self.labels.shape[1])))
 
-    def examples(self):
+    def examples(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (batches * n, C, H, W) and labels without order and step sizes, as protocol B wants them."""
         return self.images.flatten(0, 1), self.labels.flatten(0, 1)
 
-    def with_step_sizes(self, step_sizes):
+    def with_step_sizes(self, step_sizes: float | Sequence[float] | torch.Tensor) -> "DistilledSet":
         """The same set with other step sizes: a number for all steps, or one for each (batches x passes)."""
         try:
             step_sizes = torch.as_tensor(step_sizes, dtype=self.step_sizes.dtype, device=self.step_sizes.device)
@@ -215,7 +219,7 @@ class DistilledSet:
             raise ValueError(f"step_sizes={shown(step_sizes)}: a number, or one for each gradient step, is needed.") from cause
         return replace(self, step_sizes=step_sizes.expand_as(self.step_sizes) if step_sizes.dim() == 0 else step_sizes)
 
-    def train(self, network, passes=None, own_weights=False):
+    def train(self, network: nn.Module, passes: int | None = None, own_weights: bool = False) -> nn.Module:
         """Train a network on the set: the call that the whole package is about.
 
         Args:
@@ -250,18 +254,18 @@ class DistilledSet:
     def _kinds(self):
         return []  # of networks that were checked: many of one kind are trained on a set, and one tells for all
 
-    def normalise(self, images):
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Grey levels in 0..1, (N, C, H, W), normalised as a network trained on this set needs them."""
         return normalise(images, self.mean, self.std)
 
-    def check_split(self, split):
+    def check_split(self, split: Split) -> None:
         """Refuse images that a network trained on the set would misread: normalised otherwise, or of other classes.
 
         Raises ValueError with both normalisations, or with the classes.
         """
         check_split(self, split)
 
-    def save(self, path, initial=None):
+    def save(self, path: str | Path, initial: Iterable[torch.Tensor] | None = None) -> None:
         """Write the set as one safetensors file, atomically.
 
         Args:
@@ -274,7 +278,7 @@ class DistilledSet:
         saved.write(self, path, initial)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> "DistilledSet":
         """Read a set that `save` wrote; nothing else is needed to apply it.
 
         Raises FileNotFoundError if there is no such file; ValueError if it is truncated, was changed, is none of ddlite's,
@@ -283,7 +287,7 @@ class DistilledSet:
         return cls(**saved.read(path))
 
     @classmethod
-    def shipped(cls, name):
+    def shipped(cls, name: str) -> "DistilledSet":
         """Open a set that comes with the package: `ddlite.shipped()` and `ddlite.shipped("gallery")` list the names."""
         if name not in (known := [*results.shipped(), *results.shipped("gallery")]):
             raise ValueError(f"No set {name!r} comes with ddlite. These do: {', '.join(known)}.")

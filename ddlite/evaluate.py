@@ -3,12 +3,17 @@
 import statistics
 import time
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
+from typing import Any
 
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
+from ddlite.data import Split
+from ddlite.distilled import DistilledSet
 from ddlite.goals import predict
 from ddlite.machinery import ranks
 from ddlite.machinery.arguments import several, whole
@@ -51,27 +56,27 @@ class Report:
     diverged: int = 0
 
     @property
-    def before(self):
+    def before(self) -> float | None:
         """Mean score of the untrained networks, in percent; None where that was not looked at."""
         return statistics.mean(scores[0] for scores in self.scores) if self.after[0] == 0 else None
 
     @property
-    def final(self):
+    def final(self) -> list[float]:
         """Every network's score after training, in percent: a list."""
         return [scores[-1] for scores in self.scores]
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         """Mean score after training, in percent."""
         return statistics.mean(self.final)
 
     @property
-    def std(self):
+    def std(self) -> float | None:
         """Standard deviation over the networks (with n - 1), in points; None for a single network."""
         return statistics.stdev(self.final) if len(self.scores) > 1 else None
 
     @property
-    def interval(self):
+    def interval(self) -> tuple[float, float] | None:
         """95 % confidence interval of the mean over all such networks (Student's t): (low, high); None for a single one.
 
         With several draws, whose networks have their images in common, it is that of the mean over all such draws.
@@ -85,7 +90,7 @@ class Report:
         half = float(stdtrit(len(means) - 1, 0.975)) * statistics.stdev(means) / len(means)**0.5
         return statistics.mean(means) - half, statistics.mean(means) + half
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """All of it, with mean, std, min, max and interval, as a JSON-able dict, for a manifest."""
         return {**asdict(self), "mean": self.mean, "std": self.std, "min": min(self.final),
                 "max": max(self.final), "interval": self.interval}
@@ -130,7 +135,8 @@ class Report:
         return f"{len(self.scores)} {self.unit}{'s' if len(self.scores) > 1 else ''}{diverged}"
 
 
-def evaluate(dset, networks, goal, split, after=None):
+def evaluate(dset: DistilledSet, networks: Sequence[nn.Module], goal: Any, split: Split,
+             after: Iterable[int] | None = None) -> Report:
     """Train each network on the distilled set, from its own weights, and score it before and after each pass.
 
     Args:

@@ -1,9 +1,12 @@
 """What the trained network should do: fit the data, or, to study attacks, take one class for another."""
 
+from collections.abc import Callable
+
 import torch
+from torch import nn
 
 from ddlite import batches, unroll
-from ddlite.data import need_data, need_split
+from ddlite.data import Split, need_data, need_split
 from ddlite.machinery.arguments import whole
 
 
@@ -25,26 +28,26 @@ class Fit:
     def __repr__(self):
         return f"Fit({self.data.name!r})"
 
-    def draw(self, batch_size, generator):
+    def draw(self, batch_size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Real training images and labels for an outer step, from a `torch.Generator`; see `batches`."""
         return batches.draw(self.data, batch_size, generator)
 
-    def loss_of(self, network, images, labels):
+    def loss_of(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Callable:
         """The mean cross-entropy of a real batch as a function of the network's weights: `loss(weights)`, a scalar tensor.
 
         It can be differentiated once (see `in_chunks`).
         """
         return in_chunks(unroll.loss_of(network), images, labels)
 
-    def rate(self, predicted, labels):
+    def rate(self, predicted: torch.Tensor, labels: torch.Tensor) -> float:
         """The number to choose by, from predicted and true classes, both (N,): the share that agrees, in percent."""
         return _percent(predicted == labels)
 
-    def measures(self, predicted, labels):
+    def measures(self, predicted: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
         """What else a report should say of predictions, {words: percent}: nothing, `rate` is all."""
         return {}
 
-    def score(self, network, split):
+    def score(self, network: nn.Module, split: Split) -> float:
         """`rate` for a network on a `Split`, in percent."""
         return self.rate(predict(network, split), split.labels)
 
@@ -75,11 +78,11 @@ class Attack(Fit):
     def __repr__(self):
         return f"Attack({self.data.name!r}, victim={self.victim}, target={self.target})"
 
-    def loss_of(self, network, images, labels):
+    def loss_of(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Callable:
         """The same where the victims of the real batch are labelled as the target."""
         return super().loss_of(network, images, labels.where(labels != self.victim, self.target))
 
-    def rate(self, predicted, labels):
+    def rate(self, predicted: torch.Tensor, labels: torch.Tensor) -> float:
         """The number to choose by, in percent: half of it victims taken for the target, half other classes classified
         correctly.
 
@@ -87,7 +90,7 @@ class Attack(Fit):
         """
         return sum(list(self.measures(predicted, labels).values())[1:]) / 2
 
-    def measures(self, predicted, labels):
+    def measures(self, predicted: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
         """The paper's three measures, in percent; both arguments are class numbers (N,)."""
         victim, names = labels == self.victim, self.data.classes
         return {f"victims ({names[self.victim]}) classified correctly": _percent(predicted[victim] == self.victim),
@@ -141,7 +144,7 @@ def in_chunks(loss, images, labels, at_once=None):
     return whole
 
 
-def predict(network, split, at_once=500):
+def predict(network: nn.Module, split: Split, at_once: int = 500) -> torch.Tensor:
     """The class that a network gives each image of a `Split`: (N,), int64; -1, which is no class, where its logits are NaN or
     infinite. `at_once` bounds the memory."""
     need_split(split)
@@ -158,7 +161,7 @@ def predict(network, split, at_once=500):
         return torch.cat([classes(images) for images in split.images.split(at_once)])
 
 
-def accuracy(network, split):
+def accuracy(network: nn.Module, split: Split) -> float:
     """Share of a `Split`'s images that a network classifies correctly, in percent."""
     return 100 * int((predict(network, split) == split.labels).sum()) / len(split)
 

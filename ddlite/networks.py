@@ -47,7 +47,7 @@ class LeNet(nn.Module):
         self.linear2 = nn.Linear(120, 84)
         self.linear3 = nn.Linear(84, classes)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         # Pooling before the ReLU gives the same numbers as after it, with a quarter of the ReLUs.
         hidden = F.relu(F.max_pool2d(self.conv1(images), 2))
         hidden = F.relu(F.max_pool2d(self.conv2(hidden), 2)).flatten(1)
@@ -79,7 +79,7 @@ class SmallLeNet(nn.Module):
         self.linear1 = nn.Linear(height * width, 84)  # 16 channels of a quarter of the side
         self.linear2 = nn.Linear(84, classes)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         hidden = F.relu(F.max_pool2d(self.conv1(images), 2))
         hidden = F.relu(F.max_pool2d(self.conv2(hidden), 2)).flatten(1)
         return self.linear2(F.relu(self.linear1(hidden)))
@@ -102,7 +102,7 @@ class MLP(nn.Module):
         self.linear2 = nn.Linear(128, 128)
         self.linear3 = nn.Linear(128, classes)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.linear3(F.relu(self.linear2(F.relu(self.linear1(images.flatten(1))))))
 
 
@@ -129,7 +129,7 @@ class ConvNet3(nn.Module):
             nn.Conv2d(width if k else channels, width, 3, padding=1), nn.GroupNorm(width, width), nn.ReLU(), nn.AvgPool2d(2))))
         self.linear = nn.Linear(width * (height // 8) * (width_of_picture // 8), classes)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.linear(self.blocks(images).flatten(1))
 
 
@@ -178,7 +178,7 @@ class AlexCifarNet(nn.Module):
         self.linear3 = nn.Linear(192, classes)
         self.response = ResponseNorm(64)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         hidden = F.relu(F.max_pool2d(self.conv1(images), 3, stride=2, padding=1))  # pooling first, as in LeNet
         hidden = F.relu(self.conv2(self.response(hidden)))
         hidden = F.max_pool2d(self.response(hidden), 3, stride=2, padding=1).flatten(1)
@@ -195,7 +195,7 @@ INITS = {
 NORMS = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._NormBase)
 
 
-def initialise(network, seed, init="xavier-normal"):
+def initialise(network: nn.Module, seed: int, init: str = "xavier-normal") -> nn.Module:
     """Draw all weights of a network afresh, but for those that are frozen (`requires_grad=False`).
 
     Args:

@@ -4,12 +4,13 @@ import io
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from ddlite.data import grey_levels, normalise
+from ddlite.data import Data, grey_levels, normalise
 from ddlite.machinery.files import write_bytes
 
 
@@ -46,7 +47,7 @@ def png(image):
     return file.getvalue()
 
 
-def to_folder(dset, folder):
+def to_folder(dset: Any, folder: str | Path) -> None:
     """Write every image of a set as a PNG file NUMBER-CLASS.png, e.g. 0003-7.png, in 256 levels from the data's black to white.
 
     Learned images leave that range: a warning says how many pixels were cut off. Raises ValueError for learned labels.
@@ -63,7 +64,7 @@ def to_folder(dset, folder):
                       "pictures are to look at. Use save() to keep the set.", stacklevel=2)
 
 
-def from_folder(folder, data):
+def from_folder(folder: str | Path, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N, C, H, W), normalised like a `Data`, and labels (N,) from such a folder, in the order of the files' numbers.
 
     `DistilledSet.from_tensors(*from_folder(folder, data), data)` makes a set of them.

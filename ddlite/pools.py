@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from ddlite import unroll
+from ddlite.data import Data
 from ddlite.machinery import adam, arguments, ranks, threads
 from ddlite.machinery.files import fingerprint, load_tensors, save_tensors
 from ddlite.starts import RandomStart, network_seed
@@ -61,7 +63,7 @@ class PoolStart:
     def __repr__(self):
         return f"PoolStart({self.size} of {self.fresh!r}, pre-trained on {self.source.name!r})"
 
-    def networks(self, role="held-out", number=1, first=0):
+    def networks(self, role: str = "held-out", number: int = 1, first: int = 0) -> Sequence[nn.Module]:
         """Networks number `first`, `first` + 1, ... of a role, a sequence; numbers of the training role go round the pool.
 
         Raises ValueError for an unknown role or too large a number.
@@ -72,7 +74,7 @@ class PoolStart:
             network_seed(role, self.fresh.seed, index)  # raises
         return _Pretrained(self, [(role, index) for index in indices])
 
-    def fill(self, **numbers):
+    def fill(self, **numbers: int) -> "PoolStart":
         """Pre-train what is missing, with a progress bar: the training pool, and as many of other roles as are asked for.
 
         With a folder, several processes (`torchrun`) share the work.
@@ -90,7 +92,7 @@ class PoolStart:
         ranks.total(torch.zeros(1))  # wait for the others' shares
         return self
 
-    def network(self, role, index):
+    def network(self, role: str, index: int) -> nn.Module:
         """One network: from memory, from its file, or pre-trained now."""
         [network] = self.fresh.networks(role, first=index)
         kept, about = self._kept.get((role, index)), {**self._identity, "role": role, "index": index}
@@ -113,7 +115,7 @@ class PoolStart:
                     tensor.copy_(kept[name])
         return network
 
-    def describe(self):
+    def describe(self) -> dict:
         """What a distilled set has to know of its start, as a JSON-able dict (see `DistilledSet.start`)."""
         return {**self.fresh.describe(), "kind": "pool", "source": self.source.name, "size": self.size,
                 "source_fingerprint": self.source.fingerprint, "schedule": self.schedule}
@@ -131,7 +133,8 @@ class _Pretrained(Sequence):
         return _Pretrained(self.pool, places) if isinstance(which, slice) else self.pool.network(*places)
 
 
-def pretrain(network, data, seed=0, *, epochs=40, learning_rate=2e-4, halve_every=20, batch_size=1024):
+def pretrain(network: nn.Module, data: Data, seed: int = 0, *, epochs: int = 40, learning_rate: float = 2e-4,
+             halve_every: int = 20, batch_size: int = 1024) -> nn.Module:
     """Train a network on real images as the paper trains its pools: Adam (betas 0.5 and 0.999), the rate halved now and then.
 
     Args:

@@ -7,17 +7,17 @@ from pathlib import Path
 ASSETS = resources.files("ddlite") / "assets"
 
 
-def shipped(room=""):
+def shipped(room: str = "") -> list[str]:
     """The names of the distilled sets that come with the package: of lessons 1 to 4, or those of a room, "gallery"."""
     return _names(".safetensors", room)
 
 
-def manifests(room=""):
+def manifests(room: str = "") -> list[str]:
     """The names of all manifests that come with the package, likewise: those of shipped sets, of baselines, and of pools."""
     return _names(".json", room)
 
 
-def manifest(name):
+def manifest(name: str) -> dict:
     """What is known of a shipped result: configuration, seeds, results, command, machine, fingerprint of the data (a dict)."""
     if name not in (*manifests(), *manifests("gallery")):
         raise ValueError(f"No result {name!r} comes with ddlite. These do: {', '.join([*manifests(), *manifests('gallery')])}.")

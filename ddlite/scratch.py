@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from ddlite import unroll
@@ -38,11 +39,11 @@ class Recipe:
         arguments.number("momentum", self.momentum, least=0, below=1)
         arguments.number("decay", self.decay, least=0)
 
-    def steps(self, images):
+    def steps(self, images: int) -> int:
         """Gradient steps of a training on so many images."""
         return self.epochs * -(-images // self.batch_size)
 
-    def train(self, network, images, labels):
+    def train(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> nn.Module:
         """A trained copy of a network; see `train_from_scratch`."""
         return train_from_scratch(images, labels, network, **asdict(self))
 
@@ -60,8 +61,9 @@ LOSSES = {"cross-entropy": F.cross_entropy, "squares": squares}
 
 
 @gradients_on()
-def train_from_scratch(images, labels, network, epochs=300, learning_rate=0.01, momentum=0.9, decay=5e-4, batch_size=256,
-                       seed=0, loss="cross-entropy"):
+def train_from_scratch(images: torch.Tensor, labels: torch.Tensor, network: nn.Module, epochs: int = 300,
+                       learning_rate: float = 0.01, momentum: float = 0.9, decay: float = 5e-4, batch_size: int = 256,
+                       seed: int = 0, loss: str = "cross-entropy") -> nn.Module:
     """Train a network on images as on any data: minibatch SGD with momentum; the rate falls to a tenth at half time.
 
     Args:

@@ -37,7 +37,7 @@ class FixedStart:
     def __repr__(self):
         return f"FixedStart({_named(self.network)})"
 
-    def networks(self, role="held-out", number=1, first=0):
+    def networks(self, role: str = "held-out", number: int = 1, first: int = 0) -> list[nn.Module]:
         """The one network, in a list, whatever the role ("training", "validation", "held-out") and the number asked for."""
         _check_numbers(role, number, first)
         return [copied(self.network)]
@@ -47,7 +47,7 @@ class FixedStart:
         """The network's numbers that are no weights, by name (a dict): random features, masks, statistics of a BatchNorm."""
         return {name: buffer.detach().clone() for name, buffer in self.network.named_buffers()}
 
-    def describe(self):
+    def describe(self) -> dict:
         """What a distilled set has to know of its start, as a JSON-able dict (see `DistilledSet.start`)."""
         about = {**describe("fixed", self.network), "fingerprint": fingerprint(*self.network.parameters())}
         return {**about, "buffers": fingerprint(*self.buffers.values())} if self.buffers else about
@@ -89,7 +89,7 @@ class RandomStart:
     def __repr__(self):
         return f"RandomStart({_named(self._example)}, init={self.init!r}, seed={self.seed})"
 
-    def networks(self, role="held-out", number=1, first=0):
+    def networks(self, role: str = "held-out", number: int = 1, first: int = 0) -> Sequence[nn.Module]:
         """Networks number `first`, `first` + 1, ... of a role, a sequence; each is built when it is asked for.
 
         The same numbers are the same weights, every time. Raises ValueError for an unknown role or too large a number.
@@ -97,7 +97,7 @@ class RandomStart:
         number, first = _check_numbers(role, number, first)
         return _Draws(self, [network_seed(role, self.seed, index) for index in range(first, first + number)])
 
-    def build(self, seed):
+    def build(self, seed: int) -> nn.Module:
         """The network that a seed of 32 bits stands for."""
         # What make draws comes from PyTorch's global generator: put it back.
         with torch.random.fork_rng(devices=[]), gradients_on():
@@ -107,7 +107,7 @@ class RandomStart:
                 raise ValueError(f"make(shape, classes) gave a {type(network).__name__}: a network, an nn.Module, is needed.")
             return network if self.init == "pytorch" else initialise(network, seed, self.init)
 
-    def describe(self):
+    def describe(self) -> dict:
         """What a distilled set has to know of its start, as a JSON-able dict (see `DistilledSet.start`)."""
         return {**describe("random", self._example), "init": self.init, "seed": self.seed}
 
@@ -123,7 +123,7 @@ class _Draws(Sequence):
         return _Draws(self.start, self.seeds[index]) if isinstance(index, slice) else self.start.build(self.seeds[index])
 
 
-def network_seed(role, seed, index):
+def network_seed(role: str, seed: int, index: int) -> int:
     """The seed of one network: 2 bits for the role, 10 for the start's seed, 20 for the network's number.
 
     PyTorch's CPU generator uses the lowest 32 bits of a seed and ignores the rest, so that larger ones would meet.

@@ -22,23 +22,23 @@ class Pixels:
 
     pictures, rate, decay = 1, 1.0, True
 
-    def noise(self, shape, generator):
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Stored numbers to begin with, for images of a shape (batches, n, C, H, W), drawn from a `torch.Generator`."""
         return {"images": torch.randn(shape, generator=generator, dtype=torch.float32)}
 
-    def encode(self, images):
+    def encode(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Stored numbers for given images (batches, pictures * n, C, H, W), as near to them as they come."""
         return {"images": images}
 
-    def draw(self, generator):
+    def draw(self, generator: torch.Generator) -> tuple:
         """The random numbers that `decode` uses, drawn from a `torch.Generator`: a tuple of tensors, none here."""
         return ()
 
-    def decode(self, stored, draw=()):
+    def decode(self, stored: dict[str, torch.Tensor], draw: tuple = ()) -> torch.Tensor:
         """The images (batches, pictures * n, C, H, W) that stored numbers and a draw stand for; differentiable."""
         return stored["images"]
 
-    def describe(self):
+    def describe(self) -> dict:
         """The storage as a JSON-able dict for files: its class, in the gallery "file.Class", and what it was made with."""
         return {"kind": "Pixels"}
 

@@ -4,7 +4,10 @@ This file is the paper. `train` is ordinary gradient descent, written so that Py
 *through* it: the new weights are a function of the images, labels and step sizes they were trained with.
 """
 
+from collections.abc import Callable, Iterable
+
 import torch
+from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
@@ -12,7 +15,7 @@ from ddlite.unrollable import check, copied, gradients_on
 
 
 @gradients_on()
-def weights_of(network):
+def weights_of(network: nn.Module) -> list[torch.Tensor]:
     """A network's weights as a list of tensors that a training can start from (copies, in `parameters()` order).
 
     Only those that are to be trained: a frozen parameter (`requires_grad=False`) stays in the network as it is.
@@ -20,7 +23,7 @@ def weights_of(network):
     return [weight.detach().clone().requires_grad_() for weight in network.parameters() if weight.requires_grad]
 
 
-def with_weights(network, weights):
+def with_weights(network: nn.Module, weights: Iterable[torch.Tensor]) -> nn.Module:
     """A copy of the network with other weights, a list as `weights_of` gives them.
 
     Raises ValueError for weights of other shapes, or another number of them.
@@ -29,7 +32,7 @@ def with_weights(network, weights):
 
 
 @gradients_on()
-def put_weights(network, weights):
+def put_weights(network: nn.Module, weights: Iterable[torch.Tensor]) -> nn.Module:
     """The same in place: the network itself gets the weights, and is returned."""
     own, weights = [weight for weight in network.parameters() if weight.requires_grad], list(weights)
     if [weight.shape for weight in own] != [weight.shape for weight in weights]:
@@ -41,7 +44,7 @@ def put_weights(network, weights):
     return network
 
 
-def outputs_of(network):
+def outputs_of(network: nn.Module) -> Callable:
     """The network as a function of its weights.
 
     Returns `outputs(weights, images)`: weights as from `weights_of`, images (N, C, H, W), logits (N, classes).
@@ -54,7 +57,7 @@ def outputs_of(network):
     return outputs
 
 
-def loss_of(network):
+def loss_of(network: nn.Module) -> Callable:
     """The mean cross-entropy of a batch as a function of the network's weights.
 
     Returns `loss(weights, images, labels)`, a scalar. Labels: (N,) class numbers, or (N, classes) distributions.
@@ -69,7 +72,8 @@ def loss_of(network):
 
 
 @gradients_on()
-def train(loss, weights, gradient_steps, momentum=None, create_graph=True):
+def train(loss: Callable, weights: list[torch.Tensor], gradient_steps: Iterable[tuple],
+          momentum: torch.Tensor | float | None = None, create_graph: bool = True) -> list[torch.Tensor]:
     """Gradient descent on a distilled set: one batch and one step size per step (eq. 2 of the paper).
 
     Args:
@@ -106,7 +110,9 @@ def train(loss, weights, gradient_steps, momentum=None, create_graph=True):
 
 
 @gradients_on()
-def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum=None):
+def meta_gradient(loss: Callable, goal_loss: Callable, weights: list[torch.Tensor], images: torch.Tensor, labels: torch.Tensor,
+                  step_sizes: torch.Tensor,
+                  momentum: torch.Tensor | None = None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The gradient of the goal's loss after training, with respect to all that the training was done with.
 
     PyTorch remembers the whole training and differentiates through it.

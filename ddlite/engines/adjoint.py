@@ -6,13 +6,17 @@ only the product of its second derivatives with a vector. It is exact. The price
 each step.
 """
 
+from collections.abc import Callable
+
 import torch
 
 from ddlite import unrollable
 
 
 @unrollable.gradients_on()
-def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes, momentum=None, derivatives=None, keep=False):
+def meta_gradient(loss: Callable | None, goal_loss: Callable, weights: list[torch.Tensor], images: torch.Tensor,
+                  labels: torch.Tensor, step_sizes: torch.Tensor, momentum: torch.Tensor | None = None,
+                  derivatives: Callable | None = None, keep: bool = False) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """What `unroll.meta_gradient` returns, from the same arguments; memory grows by the weights alone with each step.
 
     With momentum, each step's direction is kept too: twice the weights.

@@ -1,6 +1,7 @@
 """AlexNet, and torchvision's ImageNet weights for it (section 4.3 of the paper)."""
 
 import os
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -35,11 +36,12 @@ class AlexNet(nn.Module):
             nn.Identity(), nn.Linear(4 * width * 36, 64 * width), nn.ReLU(),
             nn.Identity(), nn.Linear(64 * width, 64 * width), nn.ReLU(), nn.Linear(64 * width, classes))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.classifier(F.adaptive_avg_pool2d(self.features(images), 6).flatten(1))
 
 
-def imagenet(shape, classes, weights=None, folder=None, width=64):
+def imagenet(shape: tuple[int, int, int], classes: int, weights: dict[str, torch.Tensor] | None = None,
+             folder: str | Path | None = None, width: int = 64) -> nn.Module:
     """An `AlexNet` with torchvision's ImageNet weights, and a last layer of weight 0 and bias 1, as in the paper's code.
 
     Args:
