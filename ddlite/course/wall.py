@@ -15,7 +15,8 @@ import ddlite
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
           "/etc/alternatives", "/etc/fonts", "/etc/localtime", "/etc/ssl/certs", "/nix/store")
-SCRATCH, LARGEST = "/tmp/scratch", 2**28  # bytes that may be written there
+TEMPORARY, LARGEST = "/tmp", 2**28  # inside the wall; bytes that may be written there
+SCRATCH = f"{TEMPORARY}/scratch"
 
 
 @functools.cache
@@ -38,7 +39,7 @@ def around(sockets=None, environment=None):
     readable = [str(Path(ddlite.__file__).parent), sys.prefix, sys.base_prefix, sys.exec_prefix]
     parts = [shutil.which("bwrap") or "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session",
              "--clearenv", "--proc", "/proc", "--dev", "/dev", "--size", str(LARGEST), "--tmpfs", "/dev/shm",
-             "--remount-ro", "/dev", "--size", str(LARGEST), "--tmpfs", "/tmp", "--dir", SCRATCH]
+             "--remount-ro", "/dev", "--size", str(LARGEST), "--tmpfs", TEMPORARY, "--dir", SCRATCH]
     for folder in (*SYSTEM, *dict.fromkeys(readable)):
         parts += ["--ro-bind-try", folder, folder]
     if sockets:
