@@ -97,24 +97,26 @@ def drawn(choices, others, chance, networks=6):
 TEMPTING = ((69, 78, 72, 30, 30), (71.5, 71.5, 72, 80, 80), (80, 79, 40, 70, 70), (40, 85, 88, 60, 60), (55, 50, 52, 90, 90))
 
 
-def rigged(choices, others, number, reported, chance, spoiled=lambda table, best: ()):
+def rigged(choices, others, number, reported, chance, best=None, more=lambda table: ()):
     """A table in which no wrong rule leads to the best choice: (choices in some order, table, best, wrong choices by words).
 
     Args:
         choices: five or more. `others`, `chance`: as for `drawn`.
         number, reported: as for `rules`; `number` is 3.
-        spoiled: gives more wrong choices, which must not be the best one.
+        best: which is to be best; by default any, and the choices come in any order.
+        more: `more(table)` gives more wrong rules: (words, choice) each.
     """
     while True:
-        choices = chance.sample(choices, len(choices))
+        choices = choices if best else chance.sample(choices, len(choices))
         table, columns, order = drawn(choices, others, chance), chance.sample(range(3), 3), chance.sample(choices, len(choices))
+        order.sort(key=lambda choice: choice != best)
         for choice, row in zip(order, TEMPTING):
             for network, percent in zip(table["validation"], [*(row[k] for k in columns), *row[3:]]):
                 network[choice]["validation"] = percent + chance.choice((-0.5, 0, 0.5))
         for choice in order[len(TEMPTING):]:
             for network in table["validation"][:3]:
                 network[choice]["validation"] = chance.randrange(50, 120) / 2
-        wrong = {**rules(table, choices, number, reported), **dict(spoiled(table, order[0]))}
+        wrong = {**rules(table, choices, number, reported), **dict(more(table))}
         if order[0] not in wrong.values():
             return choices, table, order[0], wrong
 
@@ -122,6 +124,16 @@ def rigged(choices, others, number, reported, chance, spoiled=lambda table, best
 def mean(table, choice, role, split, number):
     """The mean percentage of the role's first networks."""
     return sum(network[choice][split] for network in table[role][:number]) / number
+
+
+def until_it_falls(order, score):
+    """What is chosen by whoever stops trying at the first fall."""
+    best = order[0]
+    for one in order[1:]:
+        if score(one) < score(best):
+            break
+        best = one
+    return best
 
 
 def rules(table, choices, number, reported):
@@ -139,12 +151,7 @@ def rules(table, choices, number, reported):
         return max(choices, key=lambda choice: sum(each(choice, *given)))
 
     def first_fall(order):
-        best = order[0]
-        for one in order[1:]:
-            if sum(each(one)) < sum(each(best)):
-                break
-            best = one
-        return best
+        return until_it_falls(order, lambda one: sum(each(one)))
 
     def duel(order):
         best = order[0]

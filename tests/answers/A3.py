@@ -412,7 +412,7 @@ def adapt(pool, data, dset, outer_steps):
                           validation_networks=1, batch_size=128)
     return last.distilled
 
-# %% A3-compare wrong: were chosen on the test or training images
+# %% A3-compare wrong: You look at the test images to choose
 def compare(learned, real, pool, data, sizes, passes, number):
     def mean(dset, role, split):
         return sum(dd.accuracy(dset.train(network), split) for network in pool.networks(role, number)) / number
@@ -421,7 +421,7 @@ def compare(learned, real, pool, data, sizes, passes, number):
                key=lambda dset: mean(dset, "validation", data.test))
     none = sum(dd.accuracy(network, data.test) for network in pool.networks("held-out", number)) / number
     return none, mean(best, "held-out", data.test), mean(learned, "held-out", data.test)
-# %% A3-compare wrong: were chosen on the held-out or training networks
+# %% A3-compare wrong: You look at the held-out networks to choose
 def compare(learned, real, pool, data, sizes, passes, number):
     def mean(dset, split):
         return sum(dd.accuracy(dset.train(network), split) for network in pool.networks("held-out", number)) / number
@@ -429,14 +429,14 @@ def compare(learned, real, pool, data, sizes, passes, number):
     best = max((replace(real, step_sizes=torch.full((real.batches * k,), size)) for k in passes for size in sizes),
                key=lambda dset: mean(dset, data.validation))
     return mean(replace(real, step_sizes=torch.zeros(3)), data.test), mean(best, data.test), mean(learned, data.test)
-# %% A3-compare wrong: choose on the validation images
+# %% A3-compare wrong: You look at the test images and the held-out networks
 def compare(learned, real, pool, data, sizes, passes, number):
     def mean(dset):
         return sum(dd.accuracy(dset.train(network), data.test) for network in pool.networks("held-out", number)) / number
 
     tried = [mean(replace(real, step_sizes=torch.full((real.batches * k,), size))) for k in passes for size in sizes]
     return mean(replace(real, step_sizes=torch.zeros(3))), max(tried), mean(learned)
-# %% A3-compare wrong: choose on the validation networks
+# %% A3-compare wrong: You look at the training networks to choose
 def compare(learned, real, pool, data, sizes, passes, number):
     def mean(dset, role, split):
         return sum(dd.accuracy(dset.train(network), split) for network in pool.networks(role, number)) / number
@@ -456,13 +456,13 @@ def compare(learned, real, pool, data, sizes, passes, number):
     networks = pool.networks("held-out", number)
     report = dd.evaluate(learned, networks, dd.Fit(data), data.test)
     return report.before, dd.evaluate(real, networks, dd.Fit(data), data.test).mean, report.mean
-# %% A3-compare wrong: for the passes that it came with
+# %% A3-compare wrong: Only 3 passes are tried
 def compare(learned, real, pool, data, sizes, passes, number):
     goal, networks = dd.Fit(data), pool.networks("held-out", number)
     best, _ = dd.baselines.with_best_step_size(real, pool, goal, sizes, networks=number)
     report = dd.evaluate(learned, networks, goal, data.test)
     return report.before, dd.evaluate(best, networks, goal, data.test).mean, report.mean
-# %% A3-compare wrong: has the most passes
+# %% A3-compare wrong: Only 5 passes are tried
 def compare(learned, real, pool, data, sizes, passes, number):
     goal, networks = dd.Fit(data), pool.networks("held-out", number)
     best, _ = dd.baselines.with_best_step_size(real, pool, goal, sizes, passes[-1:], networks=number)
@@ -486,7 +486,7 @@ def compare(learned, real, pool, data, sizes, passes, number):
     best, _ = dd.baselines.with_best_step_size(real, pool, goal, sizes, passes, networks=number)
     report = dd.evaluate(learned, networks, goal, data.validation)
     return report.before, dd.evaluate(best, networks, goal, data.validation).mean, report.mean
-# %% A3-compare wrong: the same in all rows
+# %% A3-compare wrong: number 3, is wrong
 def compare(learned, real, pool, data, sizes, passes, number):
     goal = dd.Fit(data)
     best, _ = dd.baselines.with_best_step_size(real, pool, goal, sizes, passes, networks=number)
