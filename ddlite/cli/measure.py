@@ -10,7 +10,8 @@ from ddlite.machinery.files import machine, write_json
 def measure_speed(options):
     """Print the benchmark's rows as they come, and write them as JSON where asked."""
     configs = list(bench.CONFIGS) if options.configs is None else options.configs
-    for kind, asked, known in (("configuration", configs, bench.CONFIGS), ("goal", options.goals, bench.OUTER_STEPS)):
+    goals = options.goals or list(bench.OUTER_STEPS)
+    for kind, asked, known in (("configuration", configs, bench.CONFIGS), ("goal", goals, bench.OUTER_STEPS)):
         if unknown := [one for one in asked if one not in known]:
             raise ValueError(f"There is no {kind} {unknown[0]}. Known: {', '.join(map(str, known))}.")
     rows = []
@@ -29,7 +30,7 @@ def measure_speed(options):
         rows.append(row)
     if growth := bench.growth(rows):
         print(f"memory grows by {growth:.2f} x the size of the weights with each gradient step (T=100 to T=300)")
-    for goal in options.goals:
+    for goal in goals:
         for seed in range(options.time_to_accuracy):
             seconds, best = bench.time_to_accuracy(seed, goal, options.device)
             rows.append({"config": "time to accuracy", "goal": goal, "outer_steps": bench.OUTER_STEPS[goal], "seed": seed,

@@ -67,7 +67,7 @@ def parser():
     bench.add_argument("--json", type=path, metavar="FILE", help="write the rows to this file, too")
     bench.add_argument("--time-to-accuracy", type=whole_number(0, 1000), default=0, metavar="SEEDS",
                        help="also distil ten MNIST images with so many seeds until each goal (0; minutes for each)")
-    bench.add_argument("--goals", nargs="+", type=float, default=list(GOALS), metavar="GOAL",
+    bench.add_argument("--goals", nargs="+", type=float, metavar="GOAL",
                        help=f"validation accuracies, %%: {', '.join(map(str, GOALS))} (all)")
     _machine(bench)
     _command(commands, "play", "open the playground, one file, in a browser", "ddlite play")
