@@ -1,6 +1,7 @@
 """Feedback pages: the notebook as it was run, with its points. Nothing of a student's that they show can run."""
 
 import html
+import re
 import warnings
 
 import nbformat
@@ -43,6 +44,8 @@ def _body(notebook):
     notebook = nbformat.from_dict(notebook)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({})
+        if cell.cell_type != "code":  # pictures that lie in the file were left out when it was read
+            cell.source = re.sub(r"\battachment:", "#", cell.source)
         for output in cell.get("outputs", []):
             output.pop("metadata", None)
             if output.output_type in ("display_data", "execute_result"):

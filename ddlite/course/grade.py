@@ -97,13 +97,21 @@ def grade(folder, source=SOURCE, seed=0, minutes=5.0, gib=3.0, jobs=None):
                        "of": sum(most for cell, most in assignment.worth.items() if points[cell] is not None),
                        "seconds": seconds, "note": "; ".join(notes)}
                 write_bytes(folder / "feedback" / f"{row['student']}.html",
-                            page(row["student"], notebook, points, assignment.worth, notes))
+                            _page(row["student"], notebook, points, assignment.worth, notes))
                 rows = sorted([*rows, row], key=lambda row: row["student"])
                 write_bytes(folder / "grades.csv", as_csv(rows, assignment.worth))
                 yield row
         finally:
             for each in waiting:
                 each.cancel()
+
+
+def _page(student, notebook, points, worth, notes):
+    """The feedback page; without the notebook where that cannot be shown."""
+    try:
+        return page(student, notebook, points, worth, notes)
+    except Exception as cause:  # whatever stands in one notebook stops no other
+        return page(student, None, points, worth, [*notes, f"The notebook cannot be shown: {type(cause).__name__}."])
 
 
 def _read(path):
