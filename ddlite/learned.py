@@ -84,7 +84,7 @@ class Learned:
             loss, gradients = self._meta_gradient(network)(*losses, unroll.weights_of(network), **given)
         else:
             loss, gradients = goal.meta_gradient(network, (images, labels), **given)
-        return [loss, *(gradients.get(name, torch.zeros_like(tensor)) for name, tensor in learned.items())]
+        return [loss, *(gradients[name] if name in gradients else torch.zeros_like(learned[name]) for name in learned)]
 
     def _meta_gradient(self, network):
         """The engine for a network; found anew only where the network looks unlike the last few."""
