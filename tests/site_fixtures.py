@@ -10,6 +10,7 @@ import time
 
 import pytest
 from conftest import ROOT
+from filelock import FileLock
 from test_browser import ARGUMENTS, CHROMIUM
 
 sys.path.insert(0, str(ROOT / "site"))
@@ -18,10 +19,16 @@ build = pytest.importorskip("build", reason="the site's packages are not install
 
 @functools.cache
 def built():
-    """Once for all files of tests."""
-    out, began = ROOT / "build" / "site-tried" / "a path", time.monotonic()
-    build.build(out)
-    return out, time.monotonic() - began
+    """Once for all files of tests, and for all processes that run them: the first one builds, the others wait for it."""
+    run, out = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())), ROOT / "build" / "site-tried" / "a path"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = out.parent / "made-by"
+    with FileLock(ROOT / "build" / "site-tried.lock"):
+        if not made.is_file() or made.read_text().split()[0] != run:
+            began = time.monotonic()
+            build.build(out)
+            made.write_text(f"{run} {time.monotonic() - began}")
+    return out, float(made.read_text().split()[1])
 
 
 @pytest.fixture(scope="session")
