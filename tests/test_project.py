@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from conftest import ROOT
 import ddlite as dd
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SOMEWHERE = "https://github.com/someone/ddlite"
 ELSEWHERE = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}  # conda's names of the same packages
 
 
@@ -104,18 +106,41 @@ def test_wheel_carries_the_assets(tmp_path):
     pytest.importorskip("uv", reason="uv builds the wheel")
     source = tmp_path / "source"
     shutil.copytree(ROOT / "ddlite", source / "ddlite", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
+    config = (source / "pyproject.toml").read_text()
+    (source / "pyproject.toml").write_text(re.sub(r"(?m)^repository = .*$", f'repository = "{SOMEWHERE}"', config))
     built = run(sys.executable, "-m", "uv", "build", "--wheel", "--out-dir", tmp_path, source)
     assert built.returncode == 0, built.stderr
     [wheel] = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "unpacked")
+    assert (tmp_path / "unpacked/ddlite/py.typed").is_file()
+    about = next((tmp_path / "unpacked").glob("*.dist-info/METADATA")).read_text(encoding="utf-8")
+    assert f"Project-URL: Repository, {SOMEWHERE}\n" in about and "Project-URL: Paper, https://arxiv.org/" in about
+    assert f"]({SOMEWHERE}/raw/main/notebooks/pictures/" in about and f"]({SOMEWHERE}/blob/main/ddlite/unroll.py)" in about
     script = (f"import sys; sys.path.insert(0, {str(tmp_path / 'unpacked')!r}); import ddlite as dd; print(dd.__file__)\n"
               "[dd.DistilledSet.shipped(name) for name in dd.shipped()]; print(dd.shipped())\n"
               "import ddlite.gallery, ddlite.engines.chain, ddlite.machinery.files, ddlite.course, ddlite.cli.main\n"
               "import ddlite.photographs.sets")
     out = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "unpacked" in out.stdout and str(dd.shipped()) in out.stdout, out.stderr
+
+
+@pytest.mark.parametrize("repository", ["", SOMEWHERE])
+def test_the_readme_stands_alone_on_pypi(repository):
+    """No link or picture leads to a file that is not there; no other word is lost."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    made = runpy.run_path(ROOT / "setup.py")["readme"](text, repository)
+    assert all(address.startswith("https://") for address in re.findall(r"\]\(([^)]*)\)", made))
+    assert made.count("](") == (text.count("](") if repository else len(re.findall(r"\]\(https:", text)))
+    assert re.findall(r"\w+", re.sub(r"\]\([^)]*\)", "", made)) == re.findall(r"\w+", re.sub(r"\]\([^)]*\)", "", text))
+
+
+def test_the_readme_is_short():
+    """One table of at most six columns; long ones live on the results page."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [columns] = re.findall(r"^\|(?:-+\|)+$", text, re.MULTILINE)
+    assert columns.count("-|") <= 6 and len(text.splitlines()) < 120
 
 
 def test_repository_is_clean_and_small():
