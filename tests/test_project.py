@@ -101,6 +101,24 @@ def test_make_refuses_unknown_commands():
     assert out.returncode == 1 and "python make.py demo" in out.stderr
 
 
+@pytest.mark.parametrize("uv", [True, False])
+def test_setup_installs_the_lock_with_uv_or_pip(uv, tmp_path, monkeypatch):
+    make, ran = runpy.run_path(ROOT / "make.py"), []
+
+    def note(*words):
+        ran.append(words)
+        if words[-1] == "uv" and not uv:
+            raise SystemExit(1)
+
+    monkeypatch.setattr("venv.create", lambda folder, with_pip: None)
+    for name, value in {"run": note, "VENV": tmp_path}.items():
+        monkeypatch.setitem(make["setup"].__globals__, name, value)
+    make["setup"]()
+    make["setup"]()  # nothing is left to do
+    tools, files = [words[1] for words in ran], [words[-1] for words in ran]
+    assert tools == ["pip", *["uv" if uv else "pip"] * 2] and files == ["uv", ROOT / "requirements.lock", ROOT]
+
+
 def test_wheel_carries_the_assets(tmp_path):
     """A wheel, opened away from the repository, lists and loads what is shipped."""
     pytest.importorskip("uv", reason="uv builds the wheel")
