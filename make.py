@@ -35,9 +35,15 @@ def setup():
         return
     print("Setting up .venv (the first time minutes and some GB, most of it PyTorch) ...", flush=True)
     venv.create(VENV, with_pip=True)
-    run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
-    run("-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON, "--requirement", LOCK)
-    run("-m", "uv", "pip", "install", "--python", PYTHON, "--no-deps", "--editable", HERE)
+    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    try:
+        run(*pip, "uv")
+        install = ("-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON)
+    except SystemExit:
+        print("uv cannot be had here: pip installs the same, in more time ...", flush=True)
+        install = pip
+    run(*install, "--requirement", LOCK)
+    run(*install, "--no-deps", "--editable", HERE)
     stamp.write_text(wanted)
 
 

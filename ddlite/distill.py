@@ -205,6 +205,7 @@ def _loop(dset, start, goal, settings, learned, keep):
             if learned.carries:
                 learned.carries.follow(snapshot())
             if validates:
+                threads.warn_if_crowded()  # by now, other work may have begun
                 current = snapshot()
                 with _enough_memory(outer_step):
                     score = validate(current, start, goal, among)

@@ -20,11 +20,13 @@ import nbformat
 import papermill
 import psutil
 import tables
+import torch
 from nbconvert import HTMLExporter
 
 import ddlite as dd
 from ddlite import show
 from ddlite.machinery.files import machine, read_json, write_bytes, write_json
+from ddlite.machinery.threads import settle
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
@@ -115,7 +117,7 @@ def shown(notebook, tag):
 
 
 def note(path, profile, notebook, seconds, mebibytes):
-    """Keep what a whole run found and cost in measured.json, which the README quotes."""
+    """Keep what a whole run found and cost in measured.json, which the results page quotes."""
     known = read_json(MEASURED) if MEASURED.is_file() else {}
     over = re.search(r"\d+ held-out networks", shown(notebook, "results"))
     known.setdefault(path.stem, {})[profile] = {"results": results(notebook), "over": over[0] if over else "one network",
@@ -167,4 +169,6 @@ if __name__ == "__main__":
     commands = {"demo": demo, "store": store, "laptop": laptop}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
+    settle()
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # of the kernels, too
     commands[sys.argv[1]]()

@@ -295,7 +295,7 @@ def test_the_benchmark_prints_ratios(capsys, tmp_path):
 
 def test_the_benchmark_takes_the_time_to_an_accuracy(real_root, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(bench, "OUTER_STEPS", {15.0: 20, 99.9: 20})
-    main(["bench", "--time-to-accuracy", "1", "--json", str(tmp_path / "bench.json"), "--configs"])
+    main(["bench", "--time-to-accuracy", "1", "--json", str(tmp_path / "bench.json"), "--goals", "15", "99.9", "--configs"])
     reached, missed = json.loads((tmp_path / "bench.json").read_text())["rows"]
     assert reached["seconds"] > 0 and reached["best"] >= 15 and missed["seconds"] is None and missed["best"] < 99.9
     assert "15.0 % of validation images after" in (out := capsys.readouterr().out) and "not reached (best" in out

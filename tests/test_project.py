@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from conftest import ROOT
 import ddlite as dd
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SOMEWHERE = "https://github.com/someone/ddlite"
 ELSEWHERE = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}  # conda's names of the same packages
 
 
@@ -99,23 +101,64 @@ def test_make_refuses_unknown_commands():
     assert out.returncode == 1 and "python make.py demo" in out.stderr
 
 
+@pytest.mark.parametrize("uv", [True, False])
+def test_setup_installs_the_lock_with_uv_or_pip(uv, tmp_path, monkeypatch):
+    make, ran = runpy.run_path(ROOT / "make.py"), []
+
+    def note(*words):
+        ran.append(words)
+        if words[-1] == "uv" and not uv:
+            raise SystemExit(1)
+
+    monkeypatch.setattr("venv.create", lambda folder, with_pip: None)
+    for name, value in {"run": note, "VENV": tmp_path}.items():
+        monkeypatch.setitem(make["setup"].__globals__, name, value)
+    make["setup"]()
+    make["setup"]()  # nothing is left to do
+    tools, files = [words[1] for words in ran], [words[-1] for words in ran]
+    assert tools == ["pip", *["uv" if uv else "pip"] * 2] and files == ["uv", ROOT / "requirements.lock", ROOT]
+
+
 def test_wheel_carries_the_assets(tmp_path):
     """A wheel, opened away from the repository, lists and loads what is shipped."""
     pytest.importorskip("uv", reason="uv builds the wheel")
     source = tmp_path / "source"
     shutil.copytree(ROOT / "ddlite", source / "ddlite", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
+    config = (source / "pyproject.toml").read_text()
+    (source / "pyproject.toml").write_text(re.sub(r"(?m)^repository = .*$", f'repository = "{SOMEWHERE}"', config))
     built = run(sys.executable, "-m", "uv", "build", "--wheel", "--out-dir", tmp_path, source)
     assert built.returncode == 0, built.stderr
     [wheel] = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "unpacked")
+    assert (tmp_path / "unpacked/ddlite/py.typed").is_file()
+    about = next((tmp_path / "unpacked").glob("*.dist-info/METADATA")).read_text(encoding="utf-8")
+    assert f"Project-URL: Repository, {SOMEWHERE}\n" in about and "Project-URL: Paper, https://arxiv.org/" in about
+    assert f"]({SOMEWHERE}/raw/main/notebooks/pictures/" in about and f"]({SOMEWHERE}/blob/main/ddlite/unroll.py)" in about
     script = (f"import sys; sys.path.insert(0, {str(tmp_path / 'unpacked')!r}); import ddlite as dd; print(dd.__file__)\n"
               "[dd.DistilledSet.shipped(name) for name in dd.shipped()]; print(dd.shipped())\n"
               "import ddlite.gallery, ddlite.engines.chain, ddlite.machinery.files, ddlite.course, ddlite.cli.main\n"
               "import ddlite.photographs.sets")
     out = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "unpacked" in out.stdout and str(dd.shipped()) in out.stdout, out.stderr
+
+
+@pytest.mark.parametrize("repository", ["", SOMEWHERE])
+def test_the_readme_stands_alone_on_pypi(repository):
+    """No link or picture leads to a file that is not there; no other word is lost."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    made = runpy.run_path(ROOT / "setup.py")["readme"](text, repository)
+    assert all(address.startswith("https://") for address in re.findall(r"\]\(([^)]*)\)", made))
+    assert made.count("](") == (text.count("](") if repository else len(re.findall(r"\]\(https:", text)))
+    assert re.findall(r"\w+", re.sub(r"\]\([^)]*\)", "", made)) == re.findall(r"\w+", re.sub(r"\]\([^)]*\)", "", text))
+
+
+def test_the_readme_is_short():
+    """One table of at most six columns; long ones live on the results page."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [columns] = re.findall(r"^\|(?:-+\|)+$", text, re.MULTILINE)
+    assert columns.count("-|") <= 6 and len(text.splitlines()) < 120
 
 
 def test_repository_is_clean_and_small():
