@@ -1,6 +1,9 @@
 """Reports side by side, where they can stand side by side."""
 
+from collections.abc import Mapping
 from html import escape
+
+from ddlite.evaluate import Report
 
 
 class Comparison:
@@ -15,7 +18,7 @@ class Comparison:
     Raises ValueError for reports of both protocols, or of several data sets or splits: their numbers do not compare.
     """
 
-    def __init__(self, reports):
+    def __init__(self, reports: Mapping[str, Report]):
         self.reports = dict(reports)
         for what, of in {"protocols": lambda report: report.protocol, "data sets": lambda report: report.data,
                          "splits": lambda report: report.split}.items():

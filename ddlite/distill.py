@@ -199,7 +199,7 @@ def _loop(dset, start, goal, settings, learned, keep):
             keeps = keep and (outer_step % keep.every == 0 or outer_step == outer_steps)
             # To look at the loss is to wait for a GPU: there, only where its numbers are wanted anyway.
             if validates or keeps or images.device.type in choose.SYNCHRONOUS:
-                learned.check(state, networks[0], images)
+                learned.check(state, networks, images)
 
             score, snapshot = None, learned.snapshot()
             if learned.carries:

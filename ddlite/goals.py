@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ddlite import batches, unroll
-from ddlite.data import Split, need_data, need_split
+from ddlite.data import Data, Split, need_data, need_split
 from ddlite.machinery.arguments import whole
 
 
@@ -21,7 +21,7 @@ class Fit:
     trains = True  # its gradient is got through a training, by an engine; other goals have a `meta_gradient` of their own
     loss_is, score_is = "cross-entropy", "accuracy on validation images, %"  # in words, for panels and pictures
 
-    def __init__(self, data):
+    def __init__(self, data: Data):
         need_data(data)
         self.data = data
 
@@ -66,7 +66,7 @@ class Attack(Fit):
 
     score_is = "half victims taken for the target, half other classes classified correctly, %"
 
-    def __init__(self, data, victim, target):
+    def __init__(self, data: Data, victim: int, target: int):
         super().__init__(data)
         most = len(data.classes) - 1
         victim, target = whole("victim", victim, most=most), whole("target", target, most=most)

@@ -130,14 +130,14 @@ class Learned:
         """Whether all losses and gradients so far were finite."""
         return self._fine().item()
 
-    def check(self, state, network, images):
+    def check(self, state, networks, images):
         """Raise `Diverged` with a `State` if a loss or a gradient was not finite.
 
-        A network and real images of this outer step tell whether the network makes NaN by itself.
+        Networks and real images of this outer step tell whether a network makes NaN by itself.
         """
         number, loss, norm = self.last.tolist()
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            advice = not_finite(network, images) or "Try a smaller learning_rate or a smaller initial step_size."
+            advice = not_finite(networks[0], images) or "Try a smaller learning_rate or a smaller initial step_size."
             sizes = self._constrained(self.mean).get("step_sizes", ())[:10]
             raise Diverged(f"Distillation diverged at outer step {number:.0f}: loss {loss:.3g}, norm of the meta-gradient "
                            f"{norm:.3g}, step sizes {', '.join(f'{size:.3g}' for size in sizes)}. "

@@ -33,7 +33,7 @@ class LeNet(nn.Module):
     61706
     """
 
-    def __init__(self, shape=(1, 28, 28), classes=10):
+    def __init__(self, shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10):
         super().__init__()
         channels, height, width = sizes(shape, classes)
         if height != width or height < 14:
@@ -68,7 +68,7 @@ class SmallLeNet(nn.Module):
     51890
     """
 
-    def __init__(self, shape=(1, 24, 24), classes=10):
+    def __init__(self, shape: tuple[int, int, int] = (1, 24, 24), classes: int = 10):
         super().__init__()
         channels, height, width = sizes(shape, classes)
         if height != width or height % 4:
@@ -96,7 +96,7 @@ class MLP(nn.Module):
     118282
     """
 
-    def __init__(self, shape=(1, 28, 28), classes=10):
+    def __init__(self, shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10):
         super().__init__()
         self.linear1 = nn.Linear(math.prod(sizes(shape, classes)), 128)
         self.linear2 = nn.Linear(128, 128)
@@ -118,7 +118,7 @@ class ConvNet3(nn.Module):
     308746
     """
 
-    def __init__(self, shape=(1, 28, 28), classes=10, width=128):
+    def __init__(self, shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10, width: int = 128):
         super().__init__()
         channels, height, width_of_picture = sizes(shape, classes)
         if min(height, width_of_picture) < 8:
@@ -165,7 +165,7 @@ class AlexCifarNet(nn.Module):
     1756426
     """
 
-    def __init__(self, shape=(3, 32, 32), classes=10):
+    def __init__(self, shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10):
         super().__init__()
         channels, height, width = sizes(shape, classes)
         if (height, width) != (32, 32):

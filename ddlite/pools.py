@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -41,7 +41,8 @@ class PoolStart:
 
     buffers = None  # as for `RandomStart`
 
-    def __init__(self, make, source, size=200, init="xavier-normal", seed=0, folder=None, **schedule):
+    def __init__(self, make: Callable[..., nn.Module], source: Data, size: int = 200, init: str = "xavier-normal",
+                 seed: int = 0, folder: str | Path | None = None, **schedule: float):
         unknown = set(schedule) - set(SCHEDULE)
         if unknown:
             raise ValueError(f"There is no setting {', '.join(sorted(unknown))}. Known: {', '.join(SCHEDULE)}.")

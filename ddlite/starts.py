@@ -2,12 +2,12 @@
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
-from ddlite.data import need_data
+from ddlite.data import Data, need_data
 from ddlite.machinery import arguments
 from ddlite.machinery.files import fingerprint
 from ddlite.networks import initialise
@@ -29,7 +29,7 @@ class FixedStart:
 
     source = None  # it was pre-trained on nothing that is known
 
-    def __init__(self, network):
+    def __init__(self, network: nn.Module):
         if words := not_finite(check(network)):
             raise ValueError(words)
         self.network = copied(network)
@@ -72,7 +72,8 @@ class RandomStart:
 
     source = buffers = None  # pre-trained on nothing; and what `make` draws is drawn again from the seed
 
-    def __init__(self, make, data, init="xavier-normal", seed=0, law=None):
+    def __init__(self, make: Callable[..., nn.Module], data: Data, init: str = "xavier-normal", seed: int = 0,
+                 law: str | None = None):
         _check_make(make)
         need_data(data)
         self.make, self.shape, self.classes, self.init = make, data.shape, len(data.classes), law or init

@@ -287,3 +287,11 @@ def test_a_reader_that_has_seen_enough(tmp_path):
                              check=False)
     os.close(write)
     assert running.returncode == 141 and not running.stderr
+
+
+@pytest.mark.parametrize("words", (["--source", "usps"], ["--pool", "4"], ["--known", "--experiment", "random"],
+                                   ["--pretraining-epochs", "2", "--halve-every", "1"]))
+def test_options_of_a_pool_are_refused_where_there_is_none(words, tmp_path):
+    with pytest.raises(SystemExit, match=rf"{words[0]}.*not pre-trained.*--experiment adaptation"):
+        main(["distill", *words, "--outer-steps", "1", "--output", str(tmp_path / "run")])
+    assert not list(tmp_path.iterdir())

@@ -19,6 +19,7 @@ from ddlite.machinery.files import read_json
 
 EVERY = 30  # seconds between two lines of progress where no bar can be drawn
 OLDER = {"images_per_class": "images_per_class_and_batch"}  # names of settings in older manifests
+POOLED = ("source", "pool", "known", "pretraining_epochs", "pretraining_rate", "halve_every", "pretraining_batch")
 LATER = ("engine", "threads")  # of these, manifests of the first edition say nothing
 
 
@@ -82,6 +83,10 @@ def prepare(options):
         raise ValueError(f"There is no profile {options.profile!r} of {options.experiment}. "
                          f"{f'Did you mean {close[0]}? ' if close else ''}Known: {', '.join(profiles)}.")
     settings = dd.profiles.of(options.experiment, options.profile, **changes)
+    idle = [f"--{name.replace('_', '-')}" for name in POOLED if changes.get(name) is not None]
+    if idle and settings.start != "pool":
+        raise ValueError(f"{', '.join(idle)}: the networks of {options.experiment} {options.profile} are not pre-trained, so "
+                         "that this would change nothing. Leave it out, or choose --experiment adaptation or attack.")
     if settings.batches * settings.passes > 100_000:
         raise ValueError(f"{settings.batches} batches x {settings.passes} passes are more than 100,000 gradient steps in each "
                          "training: lower --batches or --passes.")

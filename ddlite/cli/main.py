@@ -19,6 +19,8 @@ KEEP = ("distill", "pretrain")  # what is interrupted goes on from where it was
 
 def main(arguments=None):
     """Run a command; `arguments` are those of the command line unless given. Ends with SystemExit where something is wrong."""
+    if not sys.stderr.isatty():  # a log wants a line of progress every half minute, and not ten a second
+        os.environ.setdefault("TQDM_MININTERVAL", "30")
     with handled(lambda number, frame: os._exit(128 + number)):  # an exception amid PyTorch's import might come out as another
         options = _options(arguments)
         from ddlite.public import Diverged

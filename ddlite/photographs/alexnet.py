@@ -20,7 +20,7 @@ class AlexNet(nn.Module):
     227150
     """
 
-    def __init__(self, shape=(3, 224, 224), classes=10, width=64):
+    def __init__(self, shape: tuple[int, int, int] = (3, 224, 224), classes: int = 10, width: int = 64):
         super().__init__()
         channels, height, _ = shape
         if height < 64:
