@@ -242,6 +242,7 @@ LAYERS = [layer.split() for layer in (
     course.feedback
     course.run
     course.grade
+    grade
     """,
     """
     cli.parser
@@ -337,3 +338,11 @@ def test_the_lock_holds_every_package_in_a_version_that_fits():
     for wanted in map(Requirement, [*PROJECT["project"]["dependencies"], *(line for name in extras for line in extras[name])]):
         if wanted.name != "ddlite":
             assert all(wanted.specifier.contains(version) for version in locked[wanted.name.lower()]), wanted
+
+
+def test_places_of_the_first_edition_are_still_found():
+    """Scripts in which `main` and `grade` are imported from where they were."""
+    from ddlite.__main__ import main
+    from ddlite.course.grade import grade as now
+    from ddlite.grade import grade
+    assert callable(main) and grade is now
