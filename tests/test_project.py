@@ -185,6 +185,7 @@ LAYERS = [layer.split() for layer in (
     """
     photographs.sets
     photographs.alexnet
+    patterns
     known
     data
     batches

@@ -17,7 +17,7 @@ from ddlite.gallery.idc import Patches
 class Scaled:
     """A storage with a draw: images are scaled by random signs. With `random=False` it is plain pixels."""
 
-    pictures, rate, decay = 1, 1.0, True
+    pictures, repeats, rate, decay = 1, 1, 1.0, True
 
     def __init__(self, random=False):
         self.random = random

@@ -27,7 +27,7 @@ class Patches:
     Raises ValueError for another k and, when it is used, for pictures whose sides k does not divide.
     """
 
-    rate, decay = 1.0, True
+    repeats, rate, decay = 1, 1.0, True
 
     def __init__(self, k=2):
         if not isinstance(k, int) or k < 1:
