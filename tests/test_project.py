@@ -247,12 +247,12 @@ LAYERS = [layer.split() for layer in (
     cli.parser
     cli.signals
     cli.bench
+    cli.methods
     cli.common
     cli.learn
     cli.look
     cli.measure
     cli.mark
-    cli.condense
     cli.play
     cli.main
     """,

@@ -74,11 +74,23 @@ def sets(options):
 
 def profiles(options):
     """Print the settings of each experiment and profile; what is not said is as in `ddlite.profiles.Settings`."""
-    for experiment in [options.experiment] if options.experiment else dd.profiles.PROFILES:
+    from ddlite.cli import methods  # the gallery
+
+    known = {**{name: {profile: vars(settings) for profile, settings in each.items()}
+                for name, each in dd.profiles.PROFILES.items()},
+             **{name: method.profiles for name, method in methods.METHODS.items()}}
+    for experiment in [options.experiment] if options.experiment else known:
         print(experiment)
-        for name, settings in dd.profiles.PROFILES[experiment].items():
-            said = {**vars(settings), "network": settings.network.__name__}
-            words = ", ".join(f"{key} {f'{value:g}' if isinstance(value, float) else value}" for key, value in said.items()
+        for name, settings in known[experiment].items():
+            words = ", ".join(f"{key} {_word(value)}" for key, value in settings.items()
                               if value not in ("", False, 0, -1) or (key, value) == ("victim", 0))
             print(textwrap.fill(f"{name}: {words}", shutil.get_terminal_size().columns, initial_indent="  ",
                                 subsequent_indent="    "))
+
+
+def _word(value):
+    """A setting as it is printed; what builds a network by its name."""
+    if callable(value):
+        more = "".join(f" of {key} {number}" for key, number in getattr(value, "keywords", {}).items())
+        return f"{getattr(value, 'func', value).__name__}{more}"
+    return f"{value:g}" if isinstance(value, float) else value

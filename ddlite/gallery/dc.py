@@ -158,14 +158,14 @@ class Match(goals.Fit):
         return (F.cross_entropy(logits, labels, reduction="none") / number[labels]).sum() / (number > 0).sum()
 
 
-# What `cli/condense.py` and lesson 5 learn, by method and profile.
+# What `ddlite distill --method` and lesson 5 learn, by method and profile.
 PROFILES = {
     "dc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 300},
-        "quick-100": {"data": "digits", "network": MLP, "outer_steps": 200, "images_per_class": 10, "real": True,
+        "quick-100": {"data": "digits", "network": MLP, "outer_steps": 200, "images_per_class_and_batch": 10, "real": True,
                       "walk": "set"},
         "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 1800, "distance": "rows"},
-        "laptop-100": {"data": "mnist", "network": LeNet, "outer_steps": 400, "images_per_class": 10, "real": True,
+        "laptop-100": {"data": "mnist", "network": LeNet, "outer_steps": 400, "images_per_class_and_batch": 10, "real": True,
                        "walk": "set"},
     },
     "dcc": {
