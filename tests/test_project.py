@@ -203,6 +203,7 @@ LAYERS = [layer.split() for layer in (
     """
     starts
     pools
+    augment
     scratch
     storage
     beginnings

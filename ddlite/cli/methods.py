@@ -29,14 +29,19 @@ def load(settings, device="cpu"):
 
 def parts(settings, data, seed):
     """What `distill` takes to match gradients: the set to begin with, the start and the goal."""
-    recipe, storage = dd.Recipe(settings["epochs"]), idc.Patches(settings["patches"])
-    kind = {"recipe": recipe, "seed": seed, **({"storage": storage} if settings["patches"] > 1 else {})}
+    storage = idc.Patches(settings["patches"])
+    kind = {"recipe": recipe(settings), "seed": seed, **({"storage": storage} if settings["patches"] > 1 else {})}
     make = dd.DistilledSet.real if settings["real"] else dd.DistilledSet.noise
     start = dd.RandomStart(settings["network"], data, seed=seed)
     if settings["walk"]:
         start = Walk(start, "set" if settings["walk"] == "set" else data)
     goal = dc.Match(data, settings["distance"], settings["by_class"], settings["warm_up"])
     return make(data, settings["images_per_class_and_batch"], **kind), start, goal
+
+
+def recipe(settings):
+    """How networks are trained on the set: protocol B."""
+    return dd.Recipe(settings["epochs"], augment=settings["augment"])
 
 
 def outer(settings):
@@ -61,13 +66,13 @@ def matching(settings, data, seed):
 def from_scratch(settings, data, held_out, epochs):
     """`baselines` of sets of pixels under protocol B."""
     start, storages = dd.RandomStart(settings["network"], data), [idc.Patches(k) for k in (2, 3) if not data.shape[-1] % k]
-    return dd.baselines.from_scratch(dd.Fit(data), start, settings["images_per_class_and_batch"], dd.Recipe(settings["epochs"]),
+    return dd.baselines.from_scratch(dd.Fit(data), start, settings["images_per_class_and_batch"], recipe(settings),
                                      storages, held_out, epochs=epochs)
 
 
 MATCHING = {"images_per_class_and_batch": 1, "real": False, "patches": 1, "distance": "cosine", "by_class": True, "warm_up": 0,
             "walk": None, "batch_size": 320, "learning_rate": 0.1, "validate_every": 50, "validation_networks": 3,
-            "epochs": 300}
+            "epochs": 300, "augment": False}
 
 
 class Method(NamedTuple):
