@@ -227,6 +227,7 @@ LAYERS = [layer.split() for layer in (
     show
     svg
     live
+    slides
     """,
     """
     course.checks
