@@ -1,7 +1,9 @@
 """Lesson 5: gradients that are matched, against slow loops, finite differences, and what theory gives for nothing."""
 
+import json
 import signal
 from dataclasses import replace
+from functools import partial
 
 import filelock
 import pytest
@@ -346,6 +348,25 @@ def test_baselines_of_a_method(tmp_path, capsys):
     rows = read_json(tmp_path / "b.json")["rows"]
     assert list(rows) == ["random real", "real in Patches(2)", "real in Patches(3)", "class means", "all real images"]
     assert rows["random real"]["protocol"] == "B" and rows["class means"]["text"] in capsys.readouterr().out
+
+
+def test_a_set_meets_other_networks_on_the_command_line(tmp_path, capsys, digits):
+    """A ConvNet3 of another width than customary is built again from what the set knows; other networks by their names."""
+    start = dd.RandomStart(partial(dd.ConvNet3, width=3, padding=3), digits, seed=4)
+    dset = replace(dd.DistilledSet.real(digits, recipe=dd.Recipe(epochs=2)), start=start.describe())
+    dset.save(tmp_path / "a.safetensors")
+    words = ["evaluate", str(tmp_path / "a.safetensors"), "--held-out", "2", "--json"]
+    main(words)
+    own = json.loads(capsys.readouterr().out)
+    assert own["scores"][0][-1] == dd.accuracy(dset.train(start.networks()[0]), digits.test)
+    main([*words, "--network", "MLP", "ConvNet3:2"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    narrow = dd.RandomStart(partial(dd.ConvNet3, width=2), digits, seed=4).networks("held-out", 2)
+    assert list(rows) == ["MLP", "ConvNet3:2"] and rows["MLP"]["protocol"] == "B"
+    assert rows["ConvNet3:2"]["mean"] == dd.evaluate(dset, narrow, dd.Fit(digits), digits.test).mean
+    for name in ("MLP:3", "distill", "ConvNet3:x", "nothing"):
+        with pytest.raises(SystemExit, match="none of ddlite's networks"):
+            main([*words, "--network", name])
 
 
 def test_the_parser_knows_the_methods():

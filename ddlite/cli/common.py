@@ -152,7 +152,7 @@ def kept(manifest):
 
 def open_set(name):
     """A set from a file, or one that ships."""
-    return dd.DistilledSet.shipped(name) if name in dd.shipped() else dd.DistilledSet.load(name)
+    return dd.DistilledSet.shipped(name) if name in (*dd.shipped(), *dd.shipped("gallery")) else dd.DistilledSet.load(name)
 
 
 def command():

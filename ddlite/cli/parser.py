@@ -143,6 +143,8 @@ def _look(commands):
     judge.add_argument("set", type=name, help="a .safetensors file, or the name of a set that ships")
     judge.add_argument("--data", metavar="NAME", help="on which to score, normalised alike (the set's own)")
     judge.add_argument("--source", metavar="NAME", help="on which its networks were pre-trained, where that is a file of yours")
+    judge.add_argument("--network", nargs="+", metavar="NAME",
+                       help="other networks than the set's own: MLP, LeNet, SmallLeNet, ConvNet3, or ConvNet3:16 of width 16")
     judge.add_argument("--json", action="store_true", help="print all numbers as JSON")
     _held_out(judge)
     _machine(judge)
