@@ -118,8 +118,8 @@ class DistilledSet:
 
     @property
     def protocol(self) -> str:
-        """How the set is applied: "A", by its own gradient steps, or "B", from scratch by its recipe."""
-        return "B" if self.recipe else "A"
+        """How the set is applied: "A", by its own gradient steps, or "B", from scratch by its recipe ("B, augmented")."""
+        return self.recipe.protocol if self.recipe else "A"
 
     @property
     def floats(self) -> int:

@@ -35,8 +35,8 @@ class Report:
         unit: what the scores are of, "network" unless said otherwise.
         draws: how many sets of images the networks were shared out among: the first networks to the first set, and so on.
         measures: of an attack, what else was measured: {words: for each network, percents as in `scores`}.
-        protocol: "A", the set's own gradient steps; "B", networks trained from scratch by the set's recipe; None for what
-            stands beside sets of both, such as training on all data.
+        protocol: "A", the set's own gradient steps; "B", networks trained from scratch by the set's recipe, "B, augmented"
+            where that moves the images; None for what stands beside sets of all kinds, such as training on all data.
         floats: how many numbers the images take, see `DistilledSet.floats`.
         diverged: how many networks gave NaN or infinite logits in the end, which count as no answer.
     """
@@ -128,7 +128,7 @@ class Report:
                 for words, lists in (self.measures or {}).items()]
 
     def _how(self):
-        return " from scratch (protocol B)" if self.protocol == "B" else ""
+        return f" from scratch (protocol {self.protocol})" if (self.protocol or "").startswith("B") else ""
 
     def _count(self):
         diverged = f" ({self.diverged} diverged)" if self.diverged else ""

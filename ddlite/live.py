@@ -1,4 +1,4 @@
-"""Live panels for notebooks: watch a distillation, and play with its step sizes. The only file that knows ipywidgets."""
+"""Live panels for notebooks: watch a distillation, and play with its step sizes. It and `slides` alone know ipywidgets."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ from ddlite.machinery.arguments import number
 WHOLE = {"description_width": "initial"}  # a widget's name is not cut off
 
 
-class _Still(widgets.VBox):
+class Still(widgets.VBox):
     """A box of widgets that leaves a still picture and a sentence in the saved notebook."""
 
     def picture(self):
@@ -38,7 +38,7 @@ class _Still(widgets.VBox):
         return {**data, **stills}, {**metadata, **words}
 
 
-class Panel(_Still):
+class Panel(Still):
     """Watch a distillation: its images, loss, validation score and step sizes, with buttons to pause and to stop.
 
         panel = Panel(dd.distill(...))
@@ -155,7 +155,7 @@ class Panel(_Still):
             f"{'' if distilled.step_sizes is None else svg.bars('step sizes', distilled.step_sizes.tolist())}</div>")
 
 
-class Playground(_Still):
+class Playground(Still):
     """A slider for each step size, and the accuracy that follows at once.
 
     Args:
@@ -199,7 +199,7 @@ class Playground(_Still):
         self._use.value = "as learned"
 
 
-class HeldOut(_Still):
+class HeldOut(Still):
     """Try a set on networks it has never met: a list of initialisations, a slider for how many, a histogram.
 
     Args:
@@ -242,7 +242,7 @@ class HeldOut(_Still):
                               f"{max(scores):.1f}</p>{svg.dots('test accuracy, %', scores)}")
 
 
-class Choices(_Still):
+class Choices(Still):
     """A list for each of several choices, and the percentages that follow at once.
 
     Args:

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ddlite import unroll
+from ddlite.augment import moved
 from ddlite.machinery import arguments
 from ddlite.unrollable import copied, gradients_on, takes
 
@@ -21,6 +22,8 @@ class Recipe:
         momentum, decay: of SGD (weight decay).
         batch_size: images in each step.
         loss: "cross-entropy", or "squares": the squared distance to the labels less their mean (see `squares`).
+        augment: every time an image is used, it is shifted, scaled or turned a little (see `augment.moved`). Such numbers stand
+            in a table of their own.
     """
 
     epochs: int = 300
@@ -29,6 +32,7 @@ class Recipe:
     decay: float = 5e-4
     batch_size: int = 256
     loss: str = "cross-entropy"
+    augment: bool = False
 
     def __post_init__(self):
         if self.loss not in LOSSES:
@@ -38,6 +42,13 @@ class Recipe:
         arguments.number("learning_rate", self.learning_rate, above=0)
         arguments.number("momentum", self.momentum, least=0, below=1)
         arguments.number("decay", self.decay, least=0)
+        if not isinstance(self.augment, bool):
+            raise ValueError(f"augment={arguments.shown(self.augment)}: True or False is needed.")
+
+    @property
+    def protocol(self) -> str:
+        """"B", or "B, augmented": what stands in tables."""
+        return "B, augmented" if self.augment else "B"
 
     def steps(self, images: int) -> int:
         """Gradient steps of a training on so many images."""
@@ -63,7 +74,7 @@ LOSSES = {"cross-entropy": F.cross_entropy, "squares": squares}
 @gradients_on()
 def train_from_scratch(images: torch.Tensor, labels: torch.Tensor, network: nn.Module, epochs: int = 300,
                        learning_rate: float = 0.01, momentum: float = 0.9, decay: float = 5e-4, batch_size: int = 256,
-                       seed: int = 0, loss: str = "cross-entropy") -> nn.Module:
+                       seed: int = 0, loss: str = "cross-entropy", augment: bool = False) -> nn.Module:
     """Train a network on images as on any data: minibatch SGD with momentum; the rate falls to a tenth at half time.
 
     Args:
@@ -72,8 +83,8 @@ def train_from_scratch(images: torch.Tensor, labels: torch.Tensor, network: nn.M
         network: any `nn.Module`, left as it was; it may have BatchNorm or dropout, because nothing is unrolled. Frozen
             weights (`requires_grad=False`) stay as they are.
         epochs, learning_rate, momentum, decay, batch_size: the field's customary values.
-        seed: of the order of the images.
-        loss: "cross-entropy" or "squares", see `Recipe`.
+        seed: of the order of the images, and of what augmentation draws.
+        loss, augment: see `Recipe`.
 
     Returns a trained copy, in evaluation mode. This is protocol B: never put its numbers beside those of
     `DistilledSet.train` (protocol A, where step sizes and order belong to the set) without saying so.
@@ -86,7 +97,7 @@ def train_from_scratch(images: torch.Tensor, labels: torch.Tensor, network: nn.M
                          "(N,) class numbers or (N, classes) distributions.")
     if soft and (labels.min() < 0 or (labels.sum(-1) - 1).abs().max() > 1e-4):
         raise ValueError("The labels are no distributions: each row must be 0 or more and sum to 1.")
-    Recipe(epochs, learning_rate, momentum, decay, batch_size, loss)  # raises
+    Recipe(epochs, learning_rate, momentum, decay, batch_size, loss, augment)  # raises
     generator = torch.Generator().manual_seed(arguments.seed(seed))
     trained = copied(network).train()
     weights, outputs, loss_of_outputs = unroll.weights_of(trained), unroll.outputs_of(trained), LOSSES[loss]
@@ -106,7 +117,8 @@ def train_from_scratch(images: torch.Tensor, labels: torch.Tensor, network: nn.M
         number, half = 0, epochs * -(-len(images) // batch_size) / 2
         for _ in range(epochs):
             for which in torch.randperm(len(images), generator=generator).to(device).split(batch_size):
-                yield images[which], labels[which], learning_rate if number < half else learning_rate / 10
+                used = moved(images[which], generator) if augment else images[which]
+                yield used, labels[which], learning_rate if number < half else learning_rate / 10
                 number += 1
 
     weights = unroll.train(decayed, weights, minibatches(), momentum, create_graph=False)

@@ -204,6 +204,7 @@ LAYERS = [layer.split() for layer in (
     """
     starts
     pools
+    augment
     scratch
     storage
     beginnings
@@ -227,6 +228,7 @@ LAYERS = [layer.split() for layer in (
     show
     svg
     live
+    slides
     """,
     """
     course.checks
@@ -249,12 +251,12 @@ LAYERS = [layer.split() for layer in (
     cli.parser
     cli.signals
     cli.bench
+    cli.methods
     cli.common
     cli.learn
     cli.look
     cli.measure
     cli.mark
-    cli.condense
     cli.play
     cli.main
     """,

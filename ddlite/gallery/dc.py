@@ -158,15 +158,17 @@ class Match(goals.Fit):
         return (F.cross_entropy(logits, labels, reduction="none") / number[labels]).sum() / (number > 0).sum()
 
 
-# What `cli/condense.py` and lesson 5 learn, by method and profile.
+# What `ddlite distill --method` and lesson 5 learn, by method and profile; "full" is the paper's network and evaluation.
 PROFILES = {
     "dc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 300},
-        "quick-100": {"data": "digits", "network": MLP, "outer_steps": 200, "images_per_class": 10, "real": True,
+        "quick-100": {"data": "digits", "network": MLP, "outer_steps": 200, "images_per_class_and_batch": 10, "real": True,
                       "walk": "set"},
         "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 1800, "distance": "rows"},
-        "laptop-100": {"data": "mnist", "network": LeNet, "outer_steps": 400, "images_per_class": 10, "real": True,
+        "laptop-100": {"data": "mnist", "network": LeNet, "outer_steps": 400, "images_per_class_and_batch": 10, "real": True,
                        "walk": "set"},
+        "full": {"data": "mnist", "network": partial(ConvNet3, padding=3), "outer_steps": 1000, "distance": "rows",
+                 "epochs": 1000, "augment": True, "validate_every": 250, "validation_networks": 1},
     },
     "dcc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 150, "distance": "squared", "by_class": False},

@@ -68,7 +68,7 @@ class Patches:
         return shape
 
 
-# What `cli/condense.py` and lesson 5 learn with `dc.Match`, by profile.
+# What `ddlite distill --method` and lesson 5 learn with `dc.Match`, by profile.
 PROFILES = {
     "idc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 250, "patches": 2, "real": True, "walk": "set"},
@@ -76,6 +76,8 @@ PROFILES = {
                    "distance": "rows"},
         "laptop-lenet": {"data": "mnist", "network": LeNet, "outer_steps": 400, "patches": 2, "real": True},
         "laptop-lenet-100": {"data": "mnist", "network": LeNet, "outer_steps": 300, "patches": 2, "real": True,
-                             "images_per_class": 10, "walk": "data"},
+                             "images_per_class_and_batch": 10, "walk": "data"},
+        "full": {"data": "mnist", "network": partial(ConvNet3, padding=3), "outer_steps": 1000, "patches": 2, "real": True,
+                 "distance": "rows", "epochs": 1000, "augment": True, "validate_every": 250, "validation_networks": 1},
     },
 }
