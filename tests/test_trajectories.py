@@ -9,6 +9,7 @@ from torch import nn
 import ddlite as dd
 from ddlite import unroll
 from ddlite.engines import adjoint
+from ddlite.gallery import experts as experts_file
 from ddlite.gallery import mtt, textures
 from ddlite.machinery import files
 
@@ -63,7 +64,7 @@ def test_experts_in_a_folder_go_on_where_they_stopped(digits, tmp_path, monkeypa
     assert sorted(start.folder.iterdir()) == kept
     assert experts(digits, folder=tmp_path, learning_rate=0.06).folder != start.folder
     read = []
-    monkeypatch.setattr(mtt, "load_tensors", lambda path: read.append(path) or files.load_tensors(path))
+    monkeypatch.setattr(experts_file, "load_tensors", lambda path: read.append(path) or files.load_tensors(path))
     experts(digits, folder=tmp_path).on_the_way("training", 1, 1)
     assert [path.stem[-9:] for path in read] == ["epoch-001", "epoch-003"]  # and no other epoch's file
 
