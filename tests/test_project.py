@@ -268,7 +268,8 @@ LAYERS = [layer.split() for layer in (
 )]
 
 # Files of the gallery that another one of it is made of.
-PARTS = {"gallery.kip": {"gallery.kernel"}, "gallery.gcond": {"gallery.graph"}}
+PARTS = {"gallery.kip": {"gallery.kernel"}, "gallery.gcond": {"gallery.graph"},
+         "gallery.mtt": {"gallery.experts"}}
 
 
 def test_imports_run_one_way():

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import ddlite as dd
-from ddlite.gallery import dc, idc
+from ddlite.gallery import dc, idc, mtt
 from ddlite.gallery.walk import Walk
 
 
@@ -70,9 +70,38 @@ def from_scratch(settings, data, held_out, epochs):
                                      storages, held_out, epochs=epochs)
 
 
+def following(settings, data, seed):
+    """`run` of matching trajectories, in the common loop. Experts are kept under the data root."""
+    start = experts(settings, data, seed).fill()
+    dset = dd.DistilledSet.real(data, round(settings["images_per_class_and_batch"]), passes=settings["passes"], seed=seed,
+                                step_size=settings["step_size"], tied=True, recipe=dd.Recipe(settings["epochs"]))
+    goal = mtt.Follow(data)
+
+    def states(checkpoint):
+        return dd.distill(dset, start, goal, seed=seed, checkpoint=checkpoint, **outer(settings))
+
+    def judge(best, held_out):
+        return dd.evaluate(best, start.networks("held-out", held_out), dd.Fit(data), data.test, [1]), {
+            "step_size": round(best.step_sizes[0].item(), 4)}
+
+    return states, judge
+
+
+def experts(settings, data, seed, folder=None):
+    """The experts of `following`."""
+    return mtt.Experts(settings["network"], data, settings["experts"], settings["expert_epochs"], settings["ahead"],
+                       settings["last"], seed=seed, learning_rate=settings["expert_rate"], batch_size=settings["expert_batch"],
+                       folder=folder or dd.data.data_root() / "experts")
+
+
 MATCHING = {"images_per_class_and_batch": 1, "real": False, "patches": 1, "distance": "cosine", "by_class": True, "warm_up": 0,
             "walk": None, "batch_size": 320, "learning_rate": 0.1, "validate_every": 50, "validation_networks": 3,
             "epochs": 300, "augment": False}
+
+
+FOLLOWING = {"images_per_class_and_batch": 1, "passes": 10, "step_size": 0.05, "experts": 10, "expert_epochs": 10, "ahead": 2,
+             "last": 4, "expert_rate": 0.05, "expert_batch": 32, "batch_size": 1, "learning_rate": 0.05, "validate_every": 50,
+             "validation_networks": 3, "epochs": 300, "augment": False}
 
 
 class Method(NamedTuple):
@@ -87,6 +116,7 @@ METHODS = {
     "dc": Method(dc.PROFILES["dc"], MATCHING, matching, from_scratch),
     "dcc": Method(dc.PROFILES["dcc"], MATCHING, matching, from_scratch),
     "idc": Method(idc.PROFILES["idc"], MATCHING, matching, from_scratch),
+    "mtt": Method(mtt.PROFILES["mtt"], FOLLOWING, following, from_scratch),
 }
 
 
