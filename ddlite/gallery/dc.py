@@ -32,10 +32,13 @@ def distance(ours, theirs, kind="cosine"):
         kind: "rows": the paper's, 1 - cosine summed over output rows of all arrays with two or more dimensions, in 0..2 x rows.
             "cosine": 1 - cosine of the whole gradients, in 0..2. "squared", "absolute": of the differences, summed.
 
-    Raises ValueError for an unknown kind and where no array is left to compare.
+    Raises ValueError for an unknown kind, for arrays of other shapes, and where no array is left to compare.
     """
     if kind not in DISTANCES:
         raise ValueError(f"There is no distance {kind!r}. Known: {', '.join(DISTANCES)}.")
+    shapes = [[tuple(array.shape) for array in side] for side in (ours, theirs)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"The gradients are of different arrays, {shapes[0]} and {shapes[1]}: take both at one network.")
     pairs = [(a.flatten(1), b.flatten(1)) for a, b in zip(ours, theirs, strict=True) if a.dim() > 1] if kind == "rows" else [
         (a.flatten()[None], b.flatten()[None]) for a, b in zip(ours, theirs, strict=True)]
     if not pairs:

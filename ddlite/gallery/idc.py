@@ -30,7 +30,7 @@ class Patches:
     repeats, rate, decay = 1, 1.0, True
 
     def __init__(self, k=2):
-        if not isinstance(k, int) or k < 1:
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
             raise ValueError(f"k is {k!r}: a whole number of tiles along each side is needed, 1 or more.")
         self.k, self.pictures = k, k * k
 

@@ -340,7 +340,7 @@ def match_gradient(loss, weights, images, labels, real_images, real_labels, dist
 def condense(loss, starts, images, labels, slope, matches, between, step_size, rate, momentum):
     velocity = torch.zeros_like(images)
     for weights in starts:
-        for match in range(matches):
+        for _ in range(matches):
             weights = dd.unroll.train(loss, weights, [(images, labels, step_size)] * between, create_graph=False)
             velocity = momentum * velocity + slope(weights, images)
             images = images - rate * velocity
@@ -503,7 +503,7 @@ def enlarge(stored, labels, k):
     for rows in stored.chunk(k, dim=2):
         for tiles in rows.chunk(k, dim=3):
             for tile, label in zip(tiles, labels.tolist()):
-                pictures.append(torch.nn.functional.interpolate(tile[None], stored.shape[2:], mode="bilinear", align_corners=False))
+                pictures.append(torch.nn.functional.interpolate(tile[None], stored.shape[2:], mode="bilinear"))
                 names.append(label)
     return torch.cat(pictures), torch.tensor(names)
 
