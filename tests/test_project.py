@@ -240,6 +240,9 @@ LAYERS = [layer.split() for layer in (
     course.a3_learning
     course.a4
     course.a4_defence
+    course.a5
+    course.a5_learning
+    course.a5_sets
     course.guard
     course.wall
     course.submission

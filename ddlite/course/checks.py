@@ -1,7 +1,7 @@
 """What the assignments check answers with: comparisons that know the common mistakes, and witnesses of what an answer does.
 
 A course of your own uses it so: draw an example (`telling`), call the answer (`alone`, `watching`), `check` what it returns.
-The checks of the four assignments, `a1` to `a4`, are examples of all of it.
+The checks of the assignments, `a1` to `a5`, are examples of all of it.
 """
 
 import contextlib
