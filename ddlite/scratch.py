@@ -10,6 +10,7 @@ from ddlite import unroll
 from ddlite.augment import moved
 from ddlite.machinery import arguments
 from ddlite.unrollable import copied, gradients_on, takes
+from ddlite.valid import check_distributions
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Recipe:
 def squares(logits, labels):
     """The squared distance of outputs to the labels less their mean: 1 - 1/C for the image's class, -1/C for the others.
 
-    Half of its sum over classes, its mean over images. Labels are class numbers (N,), or distributions (N, classes).
+    Half of its sum over classes, its mean over images. Labels are class numbers (N,), or one-hot rows (N, classes) that may
+    have become any numbers by learning.
     """
     labels = labels if labels.is_floating_point() else F.one_hot(labels, logits.shape[1]).to(logits.dtype)
     return (logits - labels + 1 / logits.shape[1]).square().sum(1).mean() / 2
@@ -79,7 +81,8 @@ def train_from_scratch(images: torch.Tensor, labels: torch.Tensor, network: nn.M
 
     Args:
         images: (N, C, H, W), normalised.
-        labels: (N,) class numbers or (N, classes) distributions. `dset.examples()` gives both for a distilled set.
+        labels: (N,) class numbers or (N, classes) distributions, for squares any numbers. `dset.examples()` gives both for a
+            distilled set.
         network: any `nn.Module`, left as it was; it may have BatchNorm or dropout, because nothing is unrolled. Frozen
             weights (`requires_grad=False`) stay as they are.
         epochs, learning_rate, momentum, decay, batch_size: the field's customary values.
@@ -95,8 +98,10 @@ def train_from_scratch(images: torch.Tensor, labels: torch.Tensor, network: nn.M
     if len(labels) != len(images) or labels.dim() != 1 + soft or len(images) == 0:
         raise ValueError(f"Images {tuple(images.shape)} and labels {tuple(labels.shape)} do not fit: expected (N, C, H, W) and "
                          "(N,) class numbers or (N, classes) distributions.")
-    if soft and (labels.min() < 0 or (labels.sum(-1) - 1).abs().max() > 1e-4):
-        raise ValueError("The labels are no distributions: each row must be 0 or more and sum to 1.")
+    if soft and loss != "squares":
+        check_distributions(labels)
+    elif not labels.isfinite().all():
+        raise ValueError("The labels hold NaN or infinity: nothing can be trained on them.")
     Recipe(epochs, learning_rate, momentum, decay, batch_size, loss, augment)  # raises
     generator = torch.Generator().manual_seed(arguments.seed(seed))
     trained = copied(network).train()

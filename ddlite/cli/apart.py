@@ -1,0 +1,75 @@
+"""Methods of the gallery with a loop of their own, as `methods` wants them: how they are run, judged and compared."""
+
+import warnings
+from dataclasses import replace
+from functools import partial
+
+import ddlite as dd
+from ddlite.gallery import kip
+
+RATES = {"squares": (0.1, 0.5), "cross-entropy": (0.01, 0.05)}
+
+KIP = {"images_per_class_and_batch": 1, "outer_steps": 600, "depth": 1, "ridge": 1e-6, "batch_size": 500, "learning_rate": 0.04,
+       "learn_labels": False, "validate_every": 50}
+
+
+def run_kip(settings, data, seed):
+    """`run` of KIP. A set is judged by its kernel, which is no network; what finite networks make of it stands beside that."""
+    names = ("outer_steps", "depth", "ridge", "batch_size", "learning_rate", "learn_labels", "validate_every")
+
+    def states(checkpoint):
+        dset = dd.DistilledSet.real(data, round(settings["images_per_class_and_batch"]), seed=seed)
+        return kip.distill(dset, data, seed=seed, checkpoint=checkpoint, **{name: settings[name] for name in names})
+
+    def judge(best, held_out):
+        real = dd.DistilledSet.real(data, round(settings["images_per_class_and_batch"]), seed=seed)
+        rows = {words: {name: summary(report) for name, report in finite(dset, data, held_out, seed, settings["depth"])}
+                for words, dset in (("learned", best), ("real images", real))}
+        return kip.read(best, data.test, settings["depth"], settings["ridge"]), {"finite": rows}
+
+    return states, judge
+
+
+def finite(dset, data, networks=3, seed=0, depth=1):
+    """What finite networks make of a set, trained on it from scratch: (name, `Report`) after (name, `Report`).
+
+    Wide ones on squares, f - f₀ and without subtracting f₀; the package's own by cross-entropy, on the likeliest classes.
+    The learning rate of each is the better of two by validation.
+    """
+    images, labels = dset.examples()
+    squares = replace(dset, step_sizes=None, momentum=None, recipe=kip.RECIPE)
+    labels = labels.argmax(-1) if labels.is_floating_point() else labels
+    classes = dd.DistilledSet.from_tensors(images, labels, data)
+    for name, one, start in (
+            ("squares, width 1024", squares, kip.wide(data, seed, depth=depth)),
+            ("squares, width 64", squares, kip.wide(data, seed, depth=depth, width=64)),
+            ("squares, width 1024, f₀ not subtracted", squares, kip.wide(data, seed, depth=depth, centred=False)),
+            ("cross-entropy, MLP", replace(classes, recipe=dd.Recipe(200)), dd.RandomStart(dd.MLP, data, seed=seed)),
+            ("cross-entropy, ConvNet3", replace(classes, recipe=dd.Recipe(100)),
+             dd.RandomStart(partial(dd.ConvNet3, width=32), data, seed=seed))):
+        tried = [replace(one, recipe=replace(one.recipe, learning_rate=rate)) for rate in RATES[one.recipe.loss]]
+        with warnings.catch_warnings():  # that a rate is too large is what is to be found out
+            warnings.filterwarnings("ignore", message=".* networks diverged")
+            scores = [dd.evaluate(each, start.networks("validation", 1), dd.Fit(data), data.validation, [1]).mean
+                      for each in tried]
+        best = tried[scores.index(max(scores))]
+        yield name, dd.evaluate(best, start.networks("held-out", networks), dd.Fit(data), data.test, [1])
+
+
+def summary(report):
+    """What a manifest says of a row beside the main one."""
+    return {"mean": round(report.mean, 2), "std": report.std and round(report.std, 2), "networks": len(report.final)}
+
+
+def compare_kip(settings, data, held_out=None, epochs=None, draws=5):
+    """`baselines` of KIP: what nobody learned, read by the same kernel."""
+    size, how = round(settings["images_per_class_and_batch"]), (settings["depth"], settings["ridge"])
+    reports = [kip.read(dd.baselines.real_images(data, size, seed=seed), data.test, *how) for seed in range(draws)]
+    yield "random real", replace(reports[0], scores=[report.scores[0] for report in reports], unit="draw", per_class=None)
+    solved = [kip.solve_labels(dd.baselines.real_images(data, size, seed=seed), data, *how) for seed in range(draws)]
+    reports = [kip.read(dset, data.test, *how) for dset in solved]
+    yield "random real, label solve", replace(reports[0], scores=[report.scores[0] for report in reports], unit="draw",
+                                              per_class=None)
+    yield "class means", kip.read(dd.baselines.class_means(data), data.test, *how)
+    if size > 1:
+        yield "k-means", kip.read(dd.baselines.centres(data, size), data.test, *how)
