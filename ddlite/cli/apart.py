@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import ddlite as dd
-from ddlite.gallery import kip
+from ddlite.gallery import gcn, gcond, graphs, kip, nodes
 
 RATES = {"squares": (0.1, 0.5), "cross-entropy": (0.01, 0.05)}
 
@@ -73,3 +73,39 @@ def compare_kip(settings, data, held_out=None, epochs=None, draws=5):
     yield "class means", kip.read(dd.baselines.class_means(data), data.test, *how)
     if size > 1:
         yield "k-means", kip.read(dd.baselines.centres(data, size), data.test, *how)
+
+
+GCOND = {"nodes": 20, "outer_steps": 600, "learning_rate": 0.01, "matches": 10, "between": 5, "edges_for": 10, "features_for": 40,
+         "validate_every": 100, "steps": 300}
+
+
+def load_graph(settings, device="cpu"):
+    """The graph of the settings. Raises ValueError for another device than the CPU."""
+    if str(device) != "cpu":
+        raise ValueError(f"--device {device}: graphs of this size are learned on the CPU alone. Leave it out.")
+    return graphs.load(settings["data"])
+
+
+def run_gcond(settings, graph, seed):
+    """`run` of GCond. The small graph is judged with its edges; beside that, without them."""
+    names = ("outer_steps", "learning_rate", "matches", "between", "edges_for", "features_for", "validate_every", "steps")
+
+    def states(checkpoint):
+        return gcond.distill(graph, settings["nodes"], seed=seed, checkpoint=checkpoint,
+                             **{name: settings[name] for name in names})
+
+    def judge(best, held_out):
+        bare = gcn.judge(best.without_edges(), graph, held_out, settings["steps"], seed=seed)
+        return gcn.judge(best, graph, held_out, settings["steps"], seed=seed), {"without_edges": summary(bare)}
+
+    return states, judge
+
+
+def compare_gcond(settings, graph, held_out, epochs=None, draws=3):
+    """`baselines` of GCond: nodes that nobody learned, and the whole graph, by the same recipe."""
+    for name, make in nodes.BASELINES.items():
+        each = max(1, held_out // draws)
+        reports = [gcn.judge(make(graph, settings["nodes"], seed), graph, each, settings["steps"], seed=seed)
+                   for seed in range(draws)]
+        yield name, replace(reports[0], scores=[score for report in reports for score in report.scores], draws=draws)
+    yield "whole graph", gcn.judge(graph, graph, min(held_out, 3), settings["steps"])

@@ -35,6 +35,11 @@ class Adam:
             for (name, tensor), gradient in zip(self.free.items(), gradients, strict=True):
                 tensor -= update(gradient, self.first[name], self.second[name], self.steps, rate)
 
+    def begin(self, free):
+        """Other numbers of the same names and shapes, without a past."""
+        self.restore({**Adam(free).parts()})
+        return self
+
     def parts(self):
         """All that the next step depends on: {name: tensor}."""
         parts = ("free", self.free), ("first", self.first), ("second", self.second)
