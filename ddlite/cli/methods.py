@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import ddlite as dd
-from ddlite.gallery import dc, idc
+from ddlite.cli import apart
+from ddlite.gallery import dc, gcond, idc, kip
 from ddlite.gallery.walk import Walk
 
 
@@ -87,6 +88,8 @@ METHODS = {
     "dc": Method(dc.PROFILES["dc"], MATCHING, matching, from_scratch),
     "dcc": Method(dc.PROFILES["dcc"], MATCHING, matching, from_scratch),
     "idc": Method(idc.PROFILES["idc"], MATCHING, matching, from_scratch),
+    "kip": Method(kip.PROFILES["kip"], apart.KIP, apart.run_kip, apart.compare_kip),
+    "gcond": Method(gcond.PROFILES["gcond"], apart.GCOND, apart.run_gcond, apart.compare_gcond, apart.load_graph),
 }
 
 

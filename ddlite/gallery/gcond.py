@@ -4,10 +4,11 @@
     G_c = Z_cᵀ (softmax(Z_c W + b) − Y_c) / n_c,     Z = Â² X of the real graph, Z' = Â'² X' of the small one
     A' = σ((MLP_φ[x_i; x_j] + MLP_φ[x_j; x_i]) / 2)
 
-Jin, Zhao, Zhang, Liu, Tang, Shah: "Graph Condensation for Graph Neural Networks", ICLR 2022. The network that is matched is SGC:
-two propagations and one linear map, so that the gradient of class c is a formula (the second line), and Â² X of the real graph
-is computed once. Ours: Adam's betas are this package's; the rate falls along half a cosine; BatchNorm in the MLP always takes
-the statistics of all pairs; the first features are laid down for their own classes; rates and lengths but for profile "full".
+Jin, Zhao, Zhang, Liu, Tang, Shah: "Graph Condensation for Graph Neural Networks", ICLR 2022. The network that is matched is
+SGC: two propagations and one linear map, so that the gradient of class c is a formula (the second line), and Â² X of the real
+graph is computed once. Ours: Adam's betas are this package's; the rate falls along half a cosine; BatchNorm in the MLP always
+takes the statistics of all pairs; the first features are laid down for their own classes; rates and lengths but for profile
+"full".
 """
 
 import math
@@ -153,9 +154,11 @@ def _loop(graph, first, settings, checkpoint):
 
 # What `ddlite distill --method gcond` and lesson 8 learn, by profile.
 PROFILES = {
-    "quick": {"data": "digits", "learning_rate": 0.02},
-    "laptop": {"data": "cora", "nodes": 35, "outer_steps": 600, "matches": 20, "learning_rate": 1e-3, "steps": 600},
-    "laptop-70": {"data": "cora", "nodes": 70, "outer_steps": 600, "matches": 20, "learning_rate": 1e-3, "steps": 600},
-    "full": {"data": "cora", "nodes": 35, "outer_steps": 12_000, "matches": 20, "between": 15, "learning_rate": 1e-4,
-             "steps": 600, "validate_every": 500},
+    "gcond": {
+        "quick": {"data": "digits", "learning_rate": 0.02},
+        "laptop": {"data": "cora", "nodes": 35, "matches": 20, "learning_rate": 1e-3, "steps": 600},
+        "laptop-70": {"data": "cora", "nodes": 70, "matches": 20, "learning_rate": 1e-3, "steps": 600},
+        "full": {"data": "cora", "nodes": 35, "outer_steps": 12_000, "matches": 20, "between": 15, "learning_rate": 1e-4,
+                 "steps": 600, "validate_every": 500},
+    },
 }

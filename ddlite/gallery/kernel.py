@@ -110,7 +110,7 @@ class Wide(nn.Module):
         if not self.centred:
             return answers
         first = [[getattr(self, f"{kind}{k}") for k in range(len(self.weights))] for kind in ("weight", "bias")]
-        return answers - self._answers(images, *first)
+        return answers - self._answers(images, *first)  # these are buffers, and do not learn
 
     def _answers(self, images, weights, biases):
         hidden = images.flatten(1)
