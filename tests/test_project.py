@@ -230,6 +230,7 @@ LAYERS = [layer.split() for layer in (
     svg
     live
     slides
+    maps
     """,
     """
     course.checks

@@ -55,8 +55,16 @@ def summary(report):
     return {"mean": round(report.mean, 2), "std": report.std and round(report.std, 2), "networks": len(report.final)}
 
 
-def compare_kip(settings, data, held_out, epochs=None, draws=5):
+def compare_kip(settings, data, held_out, epochs=None):
     """`baselines` of KIP: what nobody learned, read by the same kernel; then real images in finite networks."""
+    yield from read_by_kernel(settings, data)
+    real = dd.baselines.real_images(data, round(settings["images_per_class_and_batch"]))
+    for name, report in finite(real, data, held_out, depth=settings["depth"]):
+        yield f"random real, {name}", report
+
+
+def read_by_kernel(settings, data, draws=5):
+    """What nobody learned, read by the kernel: (name, `Report`) after (name, `Report`)."""
     size, how = round(settings["images_per_class_and_batch"]), (settings["depth"], settings["ridge"])
     reports = [kip.read(dd.baselines.real_images(data, size, seed=seed), data.test, *how) for seed in range(draws)]
     yield "random real", replace(reports[0], scores=[report.scores[0] for report in reports], unit="draw", per_class=None)
@@ -67,8 +75,6 @@ def compare_kip(settings, data, held_out, epochs=None, draws=5):
     yield "class means", kip.read(dd.baselines.class_means(data), data.test, *how)
     if size > 1:
         yield "k-means", kip.read(dd.baselines.centres(data, size), data.test, *how)
-    for name, report in finite(dd.baselines.real_images(data, size), data, held_out, depth=settings["depth"]):
-        yield f"random real, {name}", report
 
 
 GCOND = {"nodes": 20, "outer_steps": 600, "learning_rate": 0.01, "matches": 10, "between": 5, "edges_for": 10,
