@@ -55,29 +55,32 @@ def test_the_kernel_is_that_of_a_slow_double_loop(depth, bias):
     assert torch.allclose(own, kernel.tangent(x.reshape(4, 1, 3, 3), x.reshape(4, 1, 3, 3), depth, bias))
 
 
-@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("depth", [1, 2])
 def test_a_networks_kernel_comes_near_it_as_one_over_the_root_of_its_width(depth):
     """Mean errors over networks fall by a half where the width is four times as large; a wrong kernel stays away."""
     x = drawn(8, 12)
     x[1] = x[0] + 0.1 * x[2]  # and near neighbours
     T = kernel.tangent(x, x, depth)
 
-    def error(width, wanted=T):
+    def of_networks(width):
         found = []
         for seed in range(16):
             torch.manual_seed(seed)
-            network = kernel.Wide((1, 3, 4), 1, width, depth, centred=seed % 2 == 0).double()
-            found.append((kernel.empirical(network, x, x) - wanted).norm() / wanted.norm())
-        return torch.stack(found).mean().item()
+            found.append(kernel.empirical(kernel.Wide((1, 3, 4), 1, width, depth, centred=seed % 2 == 0).double(), x, x))
+        return found
 
-    errors = [error(width) for width in (32, 128, 512)]
+    def error(found, wanted=T):
+        return torch.stack([(each - wanted).norm() / wanted.norm() for each in found]).mean().item()
+
+    widest = of_networks(512)
+    errors = [error(of_networks(32)), error(of_networks(128)), error(widest)]
     slope = math.log(errors[2] / errors[0]) / math.log(16)
     assert errors[2] < 0.15 and -0.7 < slope < -0.3
     S, _ = kernel.kernels(x, x, depth)
     wrong = {"no second term": S, "S of the layer before": kernel.tangent(x, x, depth - 1), "not divided by d": 12 * T,
              "a layer more": kernel.tangent(x, x, depth + 1)}
     for name, other in wrong.items():
-        assert error(512, other) > 2 * errors[2], name
+        assert error(widest, other) > 2 * errors[2], name
 
 
 def test_a_fresh_networks_answers_have_the_covariance_s():
@@ -174,10 +177,11 @@ def test_learned_labels_are_targets_and_no_cross_entropy_takes_them(digits, tmp_
     assert dd.DistilledSet.load(tmp_path / "it.safetensors") == dset
     dset.train(kip.wide(digits, width=8).networks()[0])  # squares
     images, labels = dset.examples()
-    for call in (lambda: replace(dset, recipe=dd.Recipe(epochs=1)), lambda: replace(dset, recipe=None, step_sizes=torch.ones(1)),
+    for call in (lambda: replace(dset, recipe=dd.Recipe(epochs=1)),
+                 lambda: replace(dset, recipe=None, step_sizes=torch.ones(1)),
                  lambda: dd.train_from_scratch(images, labels, network),
                  lambda: dd.train_from_scratch(images, kip.targets_of(labels, 10).float(), network)):
-        with pytest.raises(ValueError, match="no distributions: .* argmax"):
+        with pytest.raises(ValueError, match="no distributions: .*argmax"):
             call()
     with pytest.raises(ValueError, match="NaN"):
         dd.train_from_scratch(images, labels * math.nan, network, loss="squares")
@@ -258,7 +262,7 @@ def test_nothing_is_lost_when_it_diverges(digits):
 
 
 def test_the_command_leaves_a_set_and_a_manifest(tmp_path, monkeypatch):
-    monkeypatch.setattr(apart, "finite", lambda *_: iter(()))  # minutes
+    monkeypatch.setattr(apart, "finite", lambda *_, **__: iter(()))  # minutes
     main(["distill", "--method", "kip", "--outer-steps", "3", "--seeds", "0", "1", "--held-out", "2", "--output",
           str(tmp_path / "it")])
     about, dset = read_json(tmp_path / "it.json"), dd.DistilledSet.load(tmp_path / "it.safetensors")

@@ -35,6 +35,10 @@ class Adam:
             for (name, tensor), gradient in zip(self.free.items(), gradients, strict=True):
                 tensor -= update(gradient, self.first[name], self.second[name], self.steps, rate)
 
+    def finite(self):
+        """Whether all numbers are: no NaN, no infinity."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.free.values())
+
     def begin(self, free):
         """Other numbers of the same names and shapes, without a past."""
         self.restore({**Adam(free).parts()})
