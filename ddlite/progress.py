@@ -17,6 +17,8 @@ class Progress:
                 ...                                               # one update of what is learned
                 yield progress.state(outer_step, loss, current)
 
+    A ValueError in a later step becomes a `Diverged` with the last good state.
+
     Args:
         first: what is learned, before any step: a `DistilledSet`, or what has its `tensors` and `with_tensors`.
         score: `score(it)`, a validation score in percent; looked at every `validate_every` steps and after the last.
@@ -78,9 +80,11 @@ class Progress:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, error, _):
         if kind is GeneratorExit and self._keep and self._state:  # the loop was left between two steps
             self._write()
+        if kind is ValueError and self._state:  # a kernel that became singular, say
+            raise Diverged(f"{error} The last good set is in state.best of this exception.", self._state) from error
 
     def _write(self):
         self._keep.write(self._state, self, self._generator)

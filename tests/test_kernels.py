@@ -259,6 +259,14 @@ def test_nothing_is_lost_when_it_diverges(digits):
         for state in kip.distill(dd.DistilledSet.real(digits), digits, 50, learning_rate=1e200, batch_size=50):
             assert all(tensor.isfinite().all() for tensor in state.best.tensors().values())
     assert "learning_rate" in str(end.value)
+    one = dd.DistilledSet.real(digits)
+    states = kip.distill(one, digits, 50, batch_size=50, ridge=0)
+    for _ in range(3):
+        kept = next(states)
+    images = kept.best.images[0]
+    alike = replace(one, images=images[[0, *range(9)]][None])  # two images that are the same
+    with pytest.raises(ValueError, match="not positive definite with ridge=0: two are alike"):
+        next(kip.distill(alike, digits, 50, batch_size=50, ridge=0))
 
 
 def test_the_command_leaves_a_set_and_a_manifest(tmp_path, monkeypatch):

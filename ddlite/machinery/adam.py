@@ -36,8 +36,8 @@ class Adam:
                 tensor -= update(gradient, self.first[name], self.second[name], self.steps, rate)
 
     def finite(self):
-        """Whether all numbers are: no NaN, no infinity."""
-        return all(bool(tensor.isfinite().all()) for tensor in self.free.values())
+        """Whether all numbers are, in single precision, too: no NaN, no infinity."""
+        return all(bool(tensor.float().isfinite().all()) for tensor in self.free.values())
 
     def begin(self, free):
         """Other numbers of the same names and shapes, without a past."""
