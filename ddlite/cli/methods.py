@@ -20,7 +20,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import ddlite as dd
-from ddlite.gallery import dc, idc, mtt, textures
+from ddlite.cli import apart
+from ddlite.gallery import dc, gcond, idc, kip, mtt, textures
 from ddlite.gallery.walk import Walk
 
 
@@ -155,6 +156,8 @@ METHODS = {
     "idc": Method(idc.PROFILES["idc"], MATCHING, matching, from_scratch),
     "mtt": Method(mtt.PROFILES["mtt"], FOLLOWING, following, from_scratch),
     "textures": Method(textures.PROFILES["textures"], TILING, tiling, one_picture),
+    "kip": Method(kip.PROFILES["kip"], apart.KIP, apart.run_kip, apart.compare_kip),
+    "gcond": Method(gcond.PROFILES["gcond"], apart.GCOND, apart.run_gcond, apart.compare_gcond, apart.load_graph),
 }
 
 
