@@ -1,7 +1,7 @@
-"""The graphs that have a name: scikit-learn's digits, joined with those that look alike, and Cora.
+"""Graphs: images, each joined with those that look alike, and Cora.
 
-Cora is that of Sen and others (2008), in the split of Yang, Cohen and Salakhutdinov ("Planetoid", ICML 2016). The neighbour
-graph of the digits is ours: its nodes can be looked at.
+Cora is that of Sen and others (2008), in the split of Yang, Cohen and Salakhutdinov ("Planetoid", ICML 2016). The graph
+of neighbouring images is ours: its nodes can be looked at.
 """
 
 from pathlib import Path
@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ddlite.data import data_root
+from ddlite.data import Data, data_root, grey_levels
+from ddlite.data import load as load_images
 from ddlite.gallery.graph import Graph
-from ddlite.known import DIGITS, digits
-from ddlite.machinery.arguments import shown
-from ddlite.machinery.arrays import set_aside
+from ddlite.machinery.arguments import shown, whole
 
 CORA = ("Theory", "Reinforcement learning", "Genetic algorithms", "Neural networks", "Probabilistic methods", "Case-based",
         "Rule learning")
@@ -26,27 +25,33 @@ def load(name: str, root: str | Path | None = None) -> Graph:
     """
     if name not in ("digits", "cora"):
         raise ValueError(f"There is no graph {shown(name)}. Known: 'digits', 'cora'; others by Graph.from_pyg(data, name).")
-    return neighbours() if name == "digits" else cora(root)
+    return neighbours(load_images("digits", size=8)) if name == "digits" else cora(root)
 
 
-def neighbours(number: int = 8, labelled: int = 20) -> Graph:
-    """The digits as a graph: each of 1,797 pictures of 8x8 pixels, joined with those nearest to it.
+def neighbours(data: Data, number: int = 8, labelled: int = 20, most: int = 1200) -> Graph:
+    """The images of a data set as a graph: each is a node, joined with those nearest to it.
 
-    Two are joined if one is among the other's `number` nearest. `labelled` nodes of each class are for training, 500 of all
-    nodes for validation, 1,000 for the test, in the classes' proportions.
+    Args:
+        data: a `Data`; at most `most` images of each of its three parts are taken, the first ones.
+        number: two are joined if one is among the other's so many nearest.
+        labelled: nodes of each class with a label to learn from, always the same ones; the other training images only lie
+            between.
     """
-    images, labels = digits()
-    features = torch.from_numpy(images.reshape(len(images), -1) / 16).float()
+    number, labelled, most = (whole(name, value, 1) for name, value in (("number", number), ("labelled", labelled),
+                                                                        ("most", most)))
+    splits = data.train, data.validation, data.test
+    features = torch.cat([grey_levels(split.images[:most], data.mean, data.std).flatten(1) for split in splits])
+    labels = torch.cat([split.labels[:most] for split in splits])
     distances = torch.cdist(features, features).fill_diagonal_(float("inf"))
-    near = distances.topk(number, largest=False).indices
-    edges = torch.stack([torch.arange(len(near)).repeat_interleave(number), near.flatten()])
-    rest, test = set_aside(labels, 1000)
-    left, chosen = set_aside(labels[rest], 500)
-    own = np.concatenate([rest[left][labels[rest[left]] == label][:labelled] for label in range(10)])
-    masks = [torch.zeros(len(labels), dtype=torch.bool).index_fill(0, torch.from_numpy(nodes), True)
-             for nodes in (own, rest[chosen], test)]
-    return Graph("digits-graph", features, torch.cat([edges, edges.flip(0)], 1), torch.from_numpy(labels), *masks, DIGITS,
-                 picture=(8, 8))
+    near = distances.topk(min(number, len(labels) - 1), largest=False).indices
+    edges = torch.stack([torch.arange(len(near)).repeat_interleave(near.shape[1]), near.flatten()])
+    of = torch.cat([torch.full_like(split.labels[:most], k) for k, split in enumerate(splits)])
+    order = torch.randperm(int((of == 0).sum()), generator=torch.Generator().manual_seed(0))  # not those of the first writers
+    own = torch.cat([order[labels[order] == label][:labelled] for label in range(len(data.classes))])
+    train = torch.zeros(len(labels), dtype=torch.bool).index_fill(0, own, True)
+    height, width = data.shape[1:]
+    return Graph(f"{data.name}-graph", features, torch.cat([edges, edges.flip(0)], 1), labels, train, of == 1, of == 2,
+                 data.classes, picture=(height, width) if data.shape[0] == 1 else None)
 
 
 def cora(root: str | Path | None = None) -> Graph:
