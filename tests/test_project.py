@@ -235,11 +235,14 @@ LAYERS = [layer.split() for layer in (
     course.checks
     course.tables
     course.a1
+    course.a1_learning
     course.a2
+    course.a2_seeds
     course.a3
     course.a3_learning
     course.a4
     course.a4_defence
+    course.shown
     course.guard
     course.wall
     course.submission
