@@ -13,8 +13,8 @@ def hand(by_hand, seed=1):
     for number in range(4):
         given, right, mistakes = telling(_hand, seed + 100 * number)
         try:
-            with torch.inference_mode(), alone(by_hand, "by_differences"):
-                mine = by_hand(*given)
+            with torch.inference_mode(), alone(by_hand, "by_differences", autograd=False):
+                mine = by_hand(*(Given(one, moves) for one, moves in zip(given, (False, True, False, True, False))))
         except RuntimeError as error:
             demand("grad" not in str(error) and "inference" not in str(error).lower(),
                    "Compute the formulas: PyTorch's autograd is switched off here.")
@@ -23,6 +23,32 @@ def hand(by_hand, seed=1):
         first, *others = (abs(float(one) / other - 1) for one, other in zip(mine, right))
         demand(first > 1e-13 or max(others) < 1e-11, "These derivatives agree to nine digits or so, as finite differences do: "
                "compute the formulas.")
+
+
+class Given(float):
+    """A number that an answer is called with. Who moves x or eta a little, as finite differences do, is told so."""
+
+    def __new__(cls, value, watched=False):
+        number = super().__new__(cls, value)
+        number.watched = watched
+        return number
+
+
+def _operation(name):
+    plain, adds, scales = getattr(float, name), "add" in name or "sub" in name, "mul" in name or "truediv" in name
+
+    def operation(self, other):
+        if self.watched and type(other) in (int, float, complex):  # nothing that was computed from what was given
+            demand(not ((adds and other != 0) or (scales and 0 < abs(other - 1) < 0.1)),
+                   "A number that was handed in is moved a little: are these finite differences? Compute the formulas.")
+        result = plain(self, other)
+        return Given(result) if type(result) is float else result
+
+    return operation
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"):
+    setattr(Given, f"__{_name}__", _operation(f"__{_name}__"))
 
 
 def _hand(seed):
@@ -63,10 +89,15 @@ def step(answer, seed=1):
         loss, weights, images, labels, step_sizes = example(seed + 10 * number, batches=3)
         images, labels = images[number].requires_grad_(), labels[number]
         step_size = step_sizes[number].clone().requires_grad_()
-        given = loss, weights, images, labels, step_size
+        given, calls = (loss, weights, images, labels, step_size), []
+
+        def counted(*arguments, loss=loss, calls=calls):
+            calls.append(len(arguments))
+            return loss(*arguments)
+
         before, picture = [w.detach().clone() for w in weights], images.detach().clone()
         with alone(answer, "slow_step"):
-            new = answer(*given)
+            new = answer(counted, *given[1:])
         demand(all(torch.equal(w, b) for w, b in zip(weights, before)),
                "The weights that came in were changed: compute w - step_size * g, without -= or .data.")
         demand(torch.equal(images, picture), "The images that came in were changed.")
@@ -77,10 +108,13 @@ def step(answer, seed=1):
         follows(new, images, "The new weights do not depend on the images for autograd: the gradient "
                 "needs create_graph=True, and neither it nor the images may be detached.")
         _check_slopes(new, wanted, {"old weights": weights[0], "images": images, "step size": step_size})
+        demand(len(calls) <= 2 * len(weights), f"The loss was called {len(calls)} times: are these finite differences? Compute "
+               "it once, and let torch.autograd.grad differentiate it.")
         with alone(answer, "slow_step"):
-            once_more, second = answer(*given), answer(loss, wanted, images, labels, step_size)
-        demand(equal(once_more, [w.detach() for w in wanted]), "Called a second time, it gives other weights: gradients in "
-               ".grad add up from call to call; torch.autograd.grad starts anew.")
+            once_more = answer(*given)
+            demand(equal(once_more, [w.detach() for w in wanted]), "Called a second time, it gives other weights: gradients in "
+                   ".grad add up from call to call; torch.autograd.grad starts anew.")
+            second = answer(loss, wanted, images, labels, step_size)
         check(second, [w.detach() for w in dd.train(loss, wanted, [(images, labels, step_size)])],
               what="A step that follows another one: step(..., the new weights, ...)")
 
