@@ -17,12 +17,14 @@ class Progress:
                 ...                                               # one update of what is learned
                 yield progress.state(outer_step, loss, current)
 
+    A ValueError in a later step becomes a `Diverged` with the last good state.
+
     Args:
         first: what is learned, before any step: a `DistilledSet`, or what has its `tensors` and `with_tensors`.
         score: `score(it)`, a validation score in percent; looked at every `validate_every` steps and after the last.
         outer_steps, validate_every: as for `distill`.
         words: what is scored and what the loss is, in words.
-        learners: {name: what has `parts()` and `restore(tensors)`}, all that the next step depends on.
+        learners: {name: `Adam`}, all that the next step depends on.
         generator: of what is drawn at random, a `torch.Generator`.
         checkpoint: a file to go on from, written every `checkpoint_every` steps and when the loop is left; None for none.
         identity: a JSON-able dict of all that decides the result; only the same loop goes on from the file.
@@ -56,12 +58,11 @@ class Progress:
 
         Raises `Diverged`, with the last good state, if the loss is NaN or infinite, or what is learned is.
         """
-        now = current()
-        if not (loss.isfinite() and all(tensor.isfinite().all() for tensor in now.tensors().values())):
+        if not (loss.isfinite() and all(learner.finite() for learner in self._learners.values())):
             raise Diverged(f"Distillation diverged at outer step {outer_step}: loss {loss.item():.3g}. "
                            f"{'The last good set is in state.best of this exception. ' if self._state else ''}"
                            "Try a smaller learning_rate.", self._state)
-        score = None
+        now, score = current(), None
         if outer_step % self._every == 0 or outer_step == self.outer_steps:
             score = self._score(now)
             if score > self.best_score:
@@ -79,9 +80,11 @@ class Progress:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, error, _):
         if kind is GeneratorExit and self._keep and self._state:  # the loop was left between two steps
             self._write()
+        if kind is ValueError and self._state:  # a kernel that became singular, say
+            raise Diverged(f"{error} The last good set is in state.best of this exception.", self._state) from error
 
     def _write(self):
         self._keep.write(self._state, self, self._generator)

@@ -116,7 +116,8 @@ def train_from_scratch(images: torch.Tensor, labels: torch.Tensor, network: nn.M
                          "logits: build it for as many classes as there are.")
 
     def decayed(weights, images, labels):  # the gradient of decay / 2 * w**2 is decay * w
-        return loss_of_outputs(outputs(weights, images), labels) + decay / 2 * sum((weight**2).sum() for weight in weights)
+        loss = loss_of_outputs(outputs(weights, images), labels)
+        return loss + decay / 2 * sum((weight**2).sum() for weight in weights) if decay else loss
 
     def minibatches():
         number, half = 0, epochs * -(-len(images) // batch_size) / 2

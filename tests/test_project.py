@@ -204,8 +204,8 @@ LAYERS = [layer.split() for layer in (
     """
     starts
     pools
-    augment
     valid
+    augment
     scratch
     storage
     beginnings
@@ -230,6 +230,7 @@ LAYERS = [layer.split() for layer in (
     svg
     live
     slides
+    maps
     """,
     """
     course.checks
@@ -255,6 +256,7 @@ LAYERS = [layer.split() for layer in (
     cli.parser
     cli.signals
     cli.bench
+    cli.apart
     cli.methods
     cli.common
     cli.learn
@@ -268,8 +270,8 @@ LAYERS = [layer.split() for layer in (
 )]
 
 # Files of the gallery that another one of it is made of.
-PARTS = {"gallery.kip": {"gallery.kernel"}, "gallery.gcond": {"gallery.graph"},
-         "gallery.mtt": {"gallery.experts"}}
+PARTS = {"gallery.kip": {"gallery.kernel"}, "gallery.graphs": {"gallery.graph"}, "gallery.nodes": {"gallery.condensed"},
+         "gallery.gcond": {"gallery.condensed", "gallery.gcn", "gallery.nodes"}, "gallery.mtt": {"gallery.experts"}}
 
 
 def test_imports_run_one_way():

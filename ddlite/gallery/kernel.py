@@ -77,7 +77,8 @@ def regress(between: torch.Tensor, support: torch.Tensor, targets: torch.Tensor,
     if not support.isfinite().all():
         raise ValueError("The kernel of the support holds NaN or infinity: look for such images, or a smaller learning_rate.")
     factor, failed = torch.linalg.cholesky_ex(support + ridge * support.diagonal().mean() * torch.eye(n).to(support))
-    if failed:
+    least = n * torch.finfo(support.dtype).eps * support.diagonal().amax()  # a smaller pivot is rounding
+    if failed or factor.diagonal().amin() ** 2 < least:
         raise ValueError(f"The kernel of {n} images is not positive definite with ridge={ridge:g}: two are alike, or rounding "
                          f"is too coarse ({support.dtype}). Set a larger ridge, e.g. 1e-6, or compute in float64.")
     return between @ torch.cholesky_solve(targets, factor)
@@ -110,7 +111,7 @@ class Wide(nn.Module):
         if not self.centred:
             return answers
         first = [[getattr(self, f"{kind}{k}") for k in range(len(self.weights))] for kind in ("weight", "bias")]
-        return answers - self._answers(images, *first)
+        return answers - self._answers(images, *first)  # these are buffers, and do not learn
 
     def _answers(self, images, weights, biases):
         hidden = images.flatten(1)

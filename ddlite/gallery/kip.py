@@ -140,9 +140,11 @@ def solve_labels(dset: DistilledSet, data, depth: int = 1, ridge: float = 1e-6, 
 
 # What `ddlite distill --method kip` and lesson 7 learn, by profile.
 PROFILES = {
-    "quick": {"data": "digits"},
-    "quick-100": {"data": "digits", "images_per_class_and_batch": 10, "outer_steps": 450},
-    "laptop": {"data": "mnist", "outer_steps": 2500, "batch_size": 1000},
-    "laptop-100": {"data": "mnist", "images_per_class_and_batch": 10, "outer_steps": 1300, "batch_size": 2000},
-    "laptop-labels": {"data": "mnist", "outer_steps": 2500, "batch_size": 1000, "learn_labels": True},
+    "kip": {
+        "quick": {"data": "digits"},
+        "quick-100": {"data": "digits", "images_per_class_and_batch": 10, "outer_steps": 450},
+        "laptop": {"data": "mnist", "outer_steps": 2500, "batch_size": 1000},
+        "laptop-100": {"data": "mnist", "images_per_class_and_batch": 10, "outer_steps": 1300, "batch_size": 2000},
+        "laptop-labels": {"data": "mnist", "outer_steps": 2500, "batch_size": 1000, "learn_labels": True},
+    },
 }

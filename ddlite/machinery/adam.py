@@ -35,6 +35,15 @@ class Adam:
             for (name, tensor), gradient in zip(self.free.items(), gradients, strict=True):
                 tensor -= update(gradient, self.first[name], self.second[name], self.steps, rate)
 
+    def finite(self):
+        """Whether all numbers are, in single precision, too: no NaN, no infinity."""
+        return all(bool(tensor.float().isfinite().all()) for tensor in self.free.values())
+
+    def begin(self, free):
+        """Other numbers of the same names and shapes, without a past."""
+        self.restore({**Adam(free).parts()})
+        return self
+
     def parts(self):
         """All that the next step depends on: {name: tensor}."""
         parts = ("free", self.free), ("first", self.first), ("second", self.second)
