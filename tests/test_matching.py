@@ -405,8 +405,28 @@ def test_what_ships_is_what_was_measured(name, least):
     about, dset = dd.manifest(f"gallery/{name}"), dd.DistilledSet.shipped(f"gallery/{name}")
     with results.resources.as_file(results.ASSETS / f"gallery/{name}.safetensors") as path:
         assert about["set"] == fingerprint_of_file(path)
+    assert about["command"].startswith(f"python -m ddlite distill --method {about['method']} ") and about["commit"]
+    assert "dirty" not in about["commit"] and about["data_fingerprint"] == dd.load("digits").fingerprint
     assert len(about["seeds"]) == 3 and sum(run["test"] for run in about["seeds"]) / 3 > least
     assert about["validation"] == max(run["validation"] for run in about["seeds"])
     data = dd.load("digits")
     network = dd.RandomStart(dd.MLP, data, seed=about["seed"]).networks("held-out", 1)[0]
     assert abs(dd.accuracy(dset.train(network), data.test) - about["scores"][0]) < 1.5
+
+
+def test_collective_matching_takes_half_the_time():
+    """As it ships: seconds of the processor for each seed."""
+    dc_seconds, dcc_seconds = ([run["cpu_seconds"] for run in dd.manifest(f"gallery/{name}-digits-10")["seeds"]]
+                               for name in ("dc", "dcc"))
+    assert sum(dcc_seconds) < sum(dc_seconds) / 2
+
+
+def test_every_matched_set_is_its_manifests():
+    """Whatever ships was judged by five networks or more, of the kind and by the protocol that the set itself knows."""
+    names = [name for name in dd.shipped("gallery") if dd.manifest(name).get("method") in ("dc", "dcc", "idc")]
+    for name in names:
+        about, dset = dd.manifest(name), dd.DistilledSet.shipped(name)
+        with results.resources.as_file(results.ASSETS / f"{name}.safetensors") as path:
+            assert about["set"] == fingerprint_of_file(path)
+        assert about["networks"] >= 5 and about["protocol"] == dset.protocol and about["floats"] == dset.floats
+        assert about["configuration"]["network"].startswith(dset.start["network"])

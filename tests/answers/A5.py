@@ -119,25 +119,25 @@ def match_gradient(loss, weights, images, labels, real_images, real_labels, dist
     ours = torch.autograd.grad(loss(weights, pixels, labels), weights, create_graph=True)
     return torch.autograd.grad(distance(ours, theirs), pixels)[0]
 # %% A5-match wrong: Our images of all classes are matched
-#-         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights, create_graph=True)
-#+         ours = torch.autograd.grad(loss(weights, move(pixels), labels), weights, create_graph=True)
+#-         mine = loss(weights, move(pixels[own]), labels[own])
+#+         mine = loss(weights, move(pixels), labels)
 # %% A5-match wrong: Real images of all classes are the target
-#-         theirs = torch.autograd.grad(loss(weights, move(real_images[real]), real_labels[real]), weights)
-#+         theirs = torch.autograd.grad(loss(weights, move(real_images), real_labels), weights)
+#-         target = loss(weights, move(real_images[real]), real_labels[real])
+#+         target = loss(weights, move(real_images), real_labels)
 # %% A5-match wrong: Nothing is moved
-#-         theirs = torch.autograd.grad(loss(weights, move(real_images[real]), real_labels[real]), weights)
-#+         theirs = torch.autograd.grad(loss(weights, real_images[real], real_labels[real]), weights)
-#-         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights, create_graph=True)
-#+         ours = torch.autograd.grad(loss(weights, pixels[own], labels[own]), weights, create_graph=True)
+#-         target = loss(weights, move(real_images[real]), real_labels[real])
+#+         target = loss(weights, real_images[real], real_labels[real])
+#-         mine = loss(weights, move(pixels[own]), labels[own])
+#+         mine = loss(weights, pixels[own], labels[own])
 # %% A5-match wrong: Only our images are moved
-#-         theirs = torch.autograd.grad(loss(weights, move(real_images[real]), real_labels[real]), weights)
-#+         theirs = torch.autograd.grad(loss(weights, real_images[real], real_labels[real]), weights)
+#-         target = loss(weights, move(real_images[real]), real_labels[real])
+#+         target = loss(weights, real_images[real], real_labels[real])
 # %% A5-match wrong: Only the real images are moved
-#-         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights, create_graph=True)
-#+         ours = torch.autograd.grad(loss(weights, pixels[own], labels[own]), weights, create_graph=True)
+#-         mine = loss(weights, move(pixels[own]), labels[own])
+#+         mine = loss(weights, pixels[own], labels[own])
 # %% A5-match wrong: once for each class, for both sides
-#-         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights, create_graph=True)
-#+         ours = torch.autograd.grad(loss(weights, draw()(pixels[own]), labels[own]), weights, create_graph=True)
+#-         mine = loss(weights, move(pixels[own]), labels[own])
+#+         mine = loss(weights, draw()(pixels[own]), labels[own])
 # %% A5-match wrong: One augmentation for all classes
 #-     pixels, total = images.detach().clone().requires_grad_(), 0
 #+     pixels, total, move = images.detach().clone().requires_grad_(), 0, draw()
@@ -153,18 +153,20 @@ def match_gradient(loss, weights, images, labels, real_images, real_labels, dist
 #-     return torch.autograd.grad(total, pixels)[0]
 #+     return torch.autograd.grad(total, pixels)[0] / (int(labels.max()) + 1)
 # %% A5-match wrong: taken with create_graph=True
-#-         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights, create_graph=True)
-#+         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights)
+#-         ours = torch.autograd.grad(mine, weights, create_graph=True)
+#+         ours = torch.autograd.grad(mine, weights)
 # %% A5-match wrong: The gradient is zero
-#-         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights, create_graph=True)
-#+         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights)
+#-         ours = torch.autograd.grad(mine, weights, create_graph=True)
+#+         ours = torch.autograd.grad(mine, weights)
 #-     return torch.autograd.grad(total, pixels)[0]
 #+     return torch.autograd.grad(total.requires_grad_(), pixels, materialize_grads=True, allow_unused=True)[0]
 # %% A5-match wrong: PyTorch could not differentiate
-#-         theirs = torch.autograd.grad(loss(weights, move(real_images[real]), real_labels[real]), weights)
-#-         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights, create_graph=True)
-#+         theirs = torch.autograd.grad(loss(weights, move(real_images[real]), real_labels[real]), weights, create_graph=True)
-#+         ours = torch.autograd.grad(loss(weights, move(images[own]), labels[own]), weights)
+#-         theirs = torch.autograd.grad(target, weights)
+#+         theirs = torch.autograd.grad(target, weights, create_graph=True)
+#-         mine = loss(weights, move(pixels[own]), labels[own])
+#+         mine = loss(weights, move(images[own]), labels[own])
+#-         ours = torch.autograd.grad(mine, weights, create_graph=True)
+#+         ours = torch.autograd.grad(mine, weights)
 # %% A5-match wrong: Another class's real images
 #-         move, own, real = draw(), labels == c, real_labels == c
 #+         move, own, real = draw(), labels == c, real_labels == (c + 1) % 3
@@ -178,21 +180,23 @@ def match_gradient(loss, weights, images, labels, real_images, real_labels, dist
 #-         total = total + distance(ours, theirs)
 #+         total = distance(ours, theirs)
 # %% A5-match wrong: Each of our images is matched for itself
-#-         ours = torch.autograd.grad(loss(weights, move(pixels[own]), labels[own]), weights, create_graph=True)
+#-         mine = loss(weights, move(pixels[own]), labels[own])
+#-         ours = torch.autograd.grad(mine, weights, create_graph=True)
 #-         total = total + distance(ours, theirs)
 #+         for k in own.nonzero():
-#+             ours = torch.autograd.grad(loss(weights, move(pixels[k]), labels[k]), weights, create_graph=True)
+#+             mine = loss(weights, move(pixels[k]), labels[k])
+#+             ours = torch.autograd.grad(mine, weights, create_graph=True)
 #+             total = total + distance(ours, theirs)
 # %% A5-match wrong: Each real image is matched for itself
-#-         theirs = torch.autograd.grad(loss(weights, move(real_images[real]), real_labels[real]), weights)
+#-         target = loss(weights, move(real_images[real]), real_labels[real])
+#-         theirs = torch.autograd.grad(target, weights)
 #-         total = total + distance(ours, theirs)
-#+         pass
 #+         for k in real.nonzero():
 #+             theirs = torch.autograd.grad(loss(weights, move(real_images[k]), real_labels[k]), weights)
 #+             total = total + distance(ours, theirs)
 # %% A5-match wrong: Only the first real image
-#-         theirs = torch.autograd.grad(loss(weights, move(real_images[real]), real_labels[real]), weights)
-#+         theirs = torch.autograd.grad(loss(weights, move(real_images[real][:1]), real_labels[real][:1]), weights)
+#-         target = loss(weights, move(real_images[real]), real_labels[real])
+#+         target = loss(weights, move(real_images[real][:1]), real_labels[real][:1])
 # %% A5-match wrong: with respect to the moved images
 def match_gradient(loss, weights, images, labels, real_images, real_labels, distance, draw):
     found = torch.zeros_like(images)
@@ -545,8 +549,8 @@ def collective(loss, weights, images, labels, real_images, real_labels, distance
 #-     return distance(mean(ours), mean(theirs))
 #+     return distance(ours[0], theirs[0])
 # %% A5-sum wrong: the last class is missing
-#-                                     create_graph=create_graph) for c in range(int(labels.max()) + 1)]
-#+                                     create_graph=create_graph) for c in range(int(labels.max()))]
+#-                   for c in range(int(labels.max()) + 1)]
+#+                   for c in range(int(labels.max()))]
 # %% A5-sum wrong: The mean is taken twice
 #-     return distance(mean(ours), mean(theirs))
 #+     return distance(mean(ours), mean(theirs)) / len(ours) ** 2
@@ -590,8 +594,8 @@ def collective(loss, weights, images, labels, real_images, real_labels, distance
 #-         return sum(distance(*pair) for pair in zip(ours, theirs))
 #+         return sum(distance(*pair) for pair in zip(ours, theirs)) + distance(mean(ours), mean(theirs))
 # %% A5-sum wrong: Is our gradient taken with create_graph=True
-#-     ours, theirs = by_class(images, labels, create_graph=True), by_class(real_images, real_labels)
-#+     ours, theirs = by_class(images, labels), by_class(real_images, real_labels)
+#-     ours = by_class(images, labels, create_graph=True)
+#+     ours = by_class(images, labels)
 # %% A5-sum wrong: cannot be differentiated
 #-     return distance(mean(ours), mean(theirs))
 #+     return distance(mean(ours), mean(theirs)).item()
