@@ -249,11 +249,33 @@ def test_bad_input_is_refused_in_words(digits):
         "a walk has one network at a time": lambda: next(dd.distill(noise, Walk(dd.RandomStart(dd.MLP, digits)),
                                                                     dc.Match(digits), 1, networks=2)),
         "'set', or a Data": lambda: Walk(dd.RandomStart(dd.MLP, digits), on="real"),
+        "given as start": lambda: Walk(digits),
+        "does not take images": lambda: Walk(dd.RandomStart(dd.MLP, digits), dd.load("digits", size=12)),
+        "k is True": lambda: idc.Patches(True),
+        "cannot cut pictures of 8x8": lambda: dd.DistilledSet.noise(digits, storage=idc.Patches(9)),
+        "of different arrays, .*take both at one": lambda: dc.distance([torch.ones(2, 2)], [torch.ones(2, 3)]),
+        "different arrays": lambda: dc.distance([torch.ones(2, 2)], []),
         "step_size": lambda: Walk(dd.RandomStart(dd.MLP, digits), step_size=0),
         "no profile 'slow'": lambda: methods.settings_of("dc", "slow"),
     }.items():
         with pytest.raises(ValueError, match=words.replace("(", r"\(")):
             call()
+
+
+def test_what_is_refused_loses_nothing(digits, tmp_path):
+    """A checkpoint, and a result on disk, stay as they are when the next command is none."""
+    path = tmp_path / "it.safetensors"
+    settings = {"outer_steps": 4, "batch_size": 40, "validation_networks": 1, "checkpoint": path, "checkpoint_every": 1}
+    noise, start = dd.DistilledSet.noise(digits), dd.RandomStart(dd.MLP, digits)
+    next(dd.distill(noise, start, dc.Match(digits), **settings))
+    kept = path.read_bytes()
+    for goal, words in ((dc.Match(digits, convolutions=True), "goal"), (dc.Match(digits, "squared"), "goal")):
+        with pytest.raises(ValueError, match=words):
+            next(dd.distill(noise, start, goal, **settings))
+    with pytest.raises(ValueError, match="batch_size|a real image of each"):
+        next(dd.distill(noise, start, dc.Match(digits), **{**settings, "batch_size": 3}))
+    assert path.read_bytes() == kept
+    assert [state.outer_step for state in dd.distill(noise, start, dc.Match(digits), **settings)] == [2, 3, 4]
 
 
 def test_learned_labels_can_be_matched_all_at_once(digits):

@@ -49,14 +49,24 @@ def matching_ranges(numbers):
     assert numbers["IDC, k = 2"] > numbers["real in Patches(2)"] and numbers["IDC, k = 2"] > 87
 
 
+def trajectory_ranges(numbers):
+    """Protocol B."""
+    ten, hundred = ({name: numbers[f"{name}, {size} images"] for name in ("random real", "class means", "MTT, from real")}
+                    for size in (10, 100))
+    assert hundred["MTT, from real"] > hundred["random real"] + 1 and hundred["MTT, from real"] > 88
+    assert ten["MTT, from real"] > ten["random real"] and 50 < ten["MTT, from real"] < ten["class means"] + 3
+    assert numbers["k-means, 100 images"] > 90
+
+
 SHORT = {"01_fixed_initialization": {"outer_steps": 3},
          "02_random_initialization": {"outer_steps": 3, "held_out": 3, "epochs": 2},
          "03_domain_adaptation": {"outer_steps": 3, "held_out": 2, "epochs": 1, "pool_size": 2},
          "04_one_step_attack": {"outer_steps": 3, "held_out": 2, "epochs": 1, "pool_size": 2},
-         "05_matching_gradients": {"outer_steps": 3, "held_out": 2}}
+         "05_matching_gradients": {"outer_steps": 3, "held_out": 2},
+         "06_matching_trajectories": {"outer_steps": 3, "held_out": 2}}
 RANGES = {"01_fixed_initialization": fixed_ranges, "02_random_initialization": random_ranges,
           "03_domain_adaptation": adaptation_ranges, "04_one_step_attack": attack_ranges,
-          "05_matching_gradients": matching_ranges}
+          "05_matching_gradients": matching_ranges, "06_matching_trajectories": trajectory_ranges}
 EACH = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 ALL = pytest.mark.parametrize("path", [*LESSONS, RESULTS], ids=lambda path: path.stem)
 
@@ -205,14 +215,25 @@ my_attack = state.best"""}, "05_matching_gradients": {
     "my_walked = None": """\
 from ddlite.gallery import walk
 *_, state = dd.distill(noise, walk.Walk(start), match, seed=seed, **outer)
-my_walked = state.best"""}}
+my_walked = state.best"""}, "06_matching_trajectories": {
+    "my_x = None": "my_x = 2",
+    "    return None  # your lines here": """\
+    images, origin = dset.images.detach().requires_grad_(), dd.weights_of(network)
+    steps = [(images[0], dset.labels[0], size) for size in dset.step_sizes]
+    end = dd.unroll.train(dd.loss_of(network), origin, steps)
+    return torch.autograd.grad(part_left(end, origin, target), images)[0]""",
+    "my_set = None": """\
+means = replace(begin, images=dd.baselines.class_means(data).images)
+*_, state = dd.distill(means, start, mtt.Follow(data), seed=seed, **once)
+my_set = state.distilled"""}}
 
 
 @pytest.mark.parametrize("path, cut", [(LESSONS[0], {}),  # its third exercise needs all its outer steps
                                        (LESSONS[1], {"outer_steps": 120, "held_out": 5, "epochs": 2}),
                                        (LESSONS[2], {"outer_steps": 100, "held_out": 5, "pool_size": 6}),
                                        (LESSONS[3], {"outer_steps": 100, "held_out": 3, "pool_size": 6}),
-                                       (LESSONS[4], {"outer_steps": 40, "held_out": 2})],
+                                       (LESSONS[4], {"outer_steps": 40, "held_out": 2}),
+                                       (LESSONS[5], {"outer_steps": 20, "held_out": 2})],
                          ids=lambda value: getattr(value, "stem", ""))
 def test_exercises_can_be_solved(path, cut, tmp_path):
     """With right answers put in, and learned for a short time, every check says so."""

@@ -236,11 +236,17 @@ LAYERS = [layer.split() for layer in (
     course.checks
     course.tables
     course.a1
+    course.a1_learning
     course.a2
+    course.a2_seeds
     course.a3
     course.a3_learning
     course.a4
     course.a4_defence
+    course.a5
+    course.a5_learning
+    course.a5_sets
+    course.shown
     course.guard
     course.wall
     course.submission
@@ -260,6 +266,7 @@ LAYERS = [layer.split() for layer in (
     cli.look
     cli.measure
     cli.mark
+    cli.apart
     cli.play
     cli.main
     """,
@@ -267,7 +274,7 @@ LAYERS = [layer.split() for layer in (
 
 # Files of the gallery that another one of it is made of.
 PARTS = {"gallery.kip": {"gallery.kernel"}, "gallery.graphs": {"gallery.graph"}, "gallery.nodes": {"gallery.condensed"},
-         "gallery.gcond": {"gallery.condensed", "gallery.gcn", "gallery.nodes"}}
+         "gallery.gcond": {"gallery.condensed", "gallery.gcn", "gallery.nodes"}, "gallery.mtt": {"gallery.experts"}}
 
 
 def test_imports_run_one_way():

@@ -16,11 +16,12 @@ Settings are a dict, `defaults` and then the profile's. All but the "network", w
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import ddlite as dd
 from ddlite.cli import apart
-from ddlite.gallery import dc, gcond, idc, kip
+from ddlite.gallery import dc, gcond, idc, kip, mtt, textures
 from ddlite.gallery.walk import Walk
 
 
@@ -71,9 +72,74 @@ def from_scratch(settings, data, held_out, epochs):
                                      storages, held_out, epochs=epochs)
 
 
+def following(settings, data, seed):
+    """`run` of matching trajectories, in the common loop. Experts are kept under the data root."""
+    start = experts(settings, data, seed).fill()
+    dset = dd.DistilledSet.real(data, round(settings["images_per_class_and_batch"]), passes=settings["passes"], seed=seed,
+                                step_size=settings["step_size"], tied=True, recipe=dd.Recipe(settings["epochs"]))
+    goal = mtt.Follow(data)
+
+    def states(checkpoint):
+        return dd.distill(dset, start, goal, seed=seed, checkpoint=checkpoint, **outer(settings))
+
+    def judge(best, held_out):
+        return dd.evaluate(best, start.networks("held-out", held_out), dd.Fit(data), data.test, [1]), {
+            "step_size": round(best.step_sizes[0].item(), 4)}
+
+    return states, judge
+
+
+def tiling(settings, data, seed):
+    """`run` of canvases that follow experts. Networks that judge see fresh pieces."""
+    start = experts(settings, data, seed).fill()
+    dset = dd.DistilledSet.noise(data, passes=1, step_size=settings["step_size"], tied=True, seed=seed,
+                                 recipe=dd.Recipe(settings["epochs"]),
+                                 storage=textures.Canvas(settings["times"], settings["crops"]))
+
+    def states(checkpoint):
+        return dd.distill(dset, start, mtt.Follow(data), seed=seed, checkpoint=checkpoint, decay=settings["decay"],
+                          **outer(settings))
+
+    def judge(best, held_out):
+        pieces, canvas = textures.pieces(best, settings["epochs"]), textures.canvas_of(best)
+        report = dd.evaluate(pieces, start.networks("held-out", held_out), dd.Fit(data), data.test, [1])
+        return replace(report, floats=best.floats), {"seam": round(textures.seam(canvas), 3)}
+
+    return states, judge
+
+
+def one_picture(settings, data, held_out, epochs):
+    """`baselines` of canvases: one real picture of each class, as it is and as a canvas of its own; class means."""
+    start, seeds = experts(settings, data, 0), range(min(5, held_out))
+    kinds = {"one real picture": lambda seed: dd.DistilledSet.real(data, recipe=dd.Recipe(settings["epochs"]), seed=seed),
+             "the same, rolled": lambda seed: textures.pieces(dd.DistilledSet.real(
+                 data, storage=textures.Canvas(1, 1), seed=seed), settings["epochs"]),
+             "class means": lambda seed: replace(dd.baselines.class_means(data), step_sizes=None,
+                                                 recipe=dd.Recipe(settings["epochs"]))}
+    for name, made in kinds.items():
+        yield name, dd.baselines.over_draws([made(seed) for seed in seeds], start, dd.Fit(data), held_out)
+
+
+def experts(settings, data, seed, folder=None):
+    """The experts of `following` and `tiling`."""
+    return mtt.Experts(settings["network"], data, settings["experts"], settings["expert_epochs"], settings["ahead"],
+                       settings["last"], seed=seed, learning_rate=settings["expert_rate"], batch_size=settings["expert_batch"],
+                       folder=folder or dd.data.data_root() / "experts")
+
+
 MATCHING = {"images_per_class_and_batch": 1, "real": False, "patches": 1, "distance": "cosine", "by_class": True, "warm_up": 0,
             "walk": None, "batch_size": 320, "learning_rate": 0.1, "validate_every": 50, "validation_networks": 3,
             "epochs": 300, "augment": False}
+
+
+FOLLOWING = {"images_per_class_and_batch": 1, "passes": 10, "step_size": 0.05, "experts": 10, "expert_epochs": 10, "ahead": 2,
+             "last": 4, "expert_rate": 0.05, "expert_batch": 32, "batch_size": 1, "learning_rate": 0.05, "validate_every": 50,
+             "validation_networks": 3, "epochs": 300, "augment": False}
+
+
+TILING = {**FOLLOWING, "times": 2, "crops": 12, "decay": 0.3, "step_size": 0.1, "learning_rate": 0.08, "experts": 4,
+          "expert_epochs": 5, "last": 2, "expert_rate": 0.1, "validate_every": 95}
+del TILING["passes"], TILING["images_per_class_and_batch"]
 
 
 class Method(NamedTuple):
@@ -88,6 +154,8 @@ METHODS = {
     "dc": Method(dc.PROFILES["dc"], MATCHING, matching, from_scratch),
     "dcc": Method(dc.PROFILES["dcc"], MATCHING, matching, from_scratch),
     "idc": Method(idc.PROFILES["idc"], MATCHING, matching, from_scratch),
+    "mtt": Method(mtt.PROFILES["mtt"], FOLLOWING, following, from_scratch),
+    "textures": Method(textures.PROFILES["textures"], TILING, tiling, one_picture),
     "kip": Method(kip.PROFILES["kip"], apart.KIP, apart.run_kip, apart.compare_kip),
     "gcond": Method(gcond.PROFILES["gcond"], apart.GCOND, apart.run_gcond, apart.compare_gcond, apart.load_graph),
 }

@@ -1,4 +1,4 @@
-"""What the assignments check answers with (`checks`; `a1` to `a4`, one call a task), and how they are graded (`grade`)."""
+"""What the assignments check answers with (`checks`; `a1` to `a5`, one call a task), and how they are graded (`grade`)."""
 
 from ddlite.course.checks import (
     alone,
