@@ -137,7 +137,7 @@ def complaints(results):
         elif kind == "wrong" and not (visible and not hidden) and not all(hidden):
             yield f"{task}, wrong ({words}): accepted under {sum(not one for one in hidden)} of {len(hidden)} seeds" + (
                 ", but not by the visible check" if visible else "")
-        elif kind == "wrong" and not words in refusals[0]:
+        elif kind == "wrong" and words not in refusals[0]:
             yield f"{task}, wrong ({words}): told {refusals[0]}"
 
 
