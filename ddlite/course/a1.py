@@ -72,6 +72,7 @@ def _hand(seed):
         "These are the derivatives of w1. The chain rule wants dG/dw1 = 2 (w1 - wanted), too.": (w1, by_x, by_eta),
         "dG/dw1 is 2 (w1 - wanted), at the new weight, not at the old one.":
             (w1, 2 * (w - wanted) * by_x, 2 * (w - wanted) * by_eta),
+        "dG/dw1 is 2 (w1 - wanted), with its sign.": (w1, abs(outer) * by_x, abs(outer) * by_eta),
         "The two derivatives are in the wrong order: first dG/dx, then dG/deta.": (w1, right[2], right[1]),
         "A factor 2 is missing in both derivatives: the goal's square has one, and the step, too.":
             (w1, right[1] / 2, right[2] / 2),

@@ -17,7 +17,7 @@ def seeds(my_seed, seed=0):
     """Task 3: `my_seed(role, seed, index)`, another number of 32 bits for each network, always the same one."""
     _check_memory(my_seed, seed)
     generator = torch.Generator().manual_seed(seed)
-    ends = [2**k + more for k in range(20) for more in (-1, 0)] + [2**20 - 1]
+    ends = [*(2**k + more for k in range(20) for more in (-1, 0)), *range(2**20 - 300, 2**20)]
     some = sorted({*range(300), *range(0, 2**20, 1000), *ends})
     few = sorted({0, 1, 2, 1023, 1024, 2**20 - 1, *torch.randint(2**20, (10,), generator=generator).tolist()})
     # So many that, of seeds made by a hash of 32 bits or drawn at random, some meet by chance.
@@ -66,7 +66,7 @@ def _check_memory(my_seed, seed):
         forwards = dict(zip(questions, [copies[0](*asked) for asked in questions]))
         for asked in reversed(questions):
             demand(copies[1](*asked) == forwards[asked] == my_seed(*asked), f"my_seed{asked} {again}")
-    demand("__hash__" not in _names_in(my_seed.__code__), "Python's hash() of a text is another number in another process.")
+    demand("__hash__" not in _names_in(_code_of(my_seed)), "Python's hash() of a text is another number in another process.")
     values = torch.tensor([forwards[asked] if isinstance(forwards[asked], int) else 0 for asked in questions]).double()
     order = torch.stack([values, torch.arange(len(values)).double()])
     demand(values.std() == 0 or torch.corrcoef(order)[0, 1].abs() < 0.5, f"my_seed{questions[0]} {again}")
@@ -83,6 +83,11 @@ def _copied(function, names):
     cells = tuple(types.CellType(copy.deepcopy(cell.cell_contents)) for cell in function.__closure__ or ())
     names.setdefault("__builtins__", builtins)
     return types.FunctionType(function.__code__, names, function.__name__, copy.deepcopy(function.__defaults__), cells)
+
+
+def _code_of(function):
+    function = inspect.unwrap(function)
+    return getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", (lambda: None).__code__)
 
 
 def _names_in(code):

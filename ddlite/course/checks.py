@@ -9,6 +9,7 @@ import importlib
 import inspect
 import math
 import os
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -207,6 +208,13 @@ def example(seed, batches=2, passes=2):
     return unroll.loss_of(network), unroll.weights_of(network), images, labels, step_sizes
 
 
+def shuffled(dset, generator):
+    """The same set, each batch in another order, so that labels of one batch are wrong for another."""
+    orders = [torch.randperm(dset.labels.shape[1], generator=generator) for _ in range(dset.batches)]
+    return replace(dset, images=torch.stack([images[order] for images, order in zip(dset.images, orders)]),
+                   labels=torch.stack([labels[order] for labels, order in zip(dset.labels, orders)]))
+
+
 def small(shape, classes):
     """A network with one hidden layer of 64: a training of hundreds of outer steps on 8x8 digits takes seconds."""
     return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 64), nn.ReLU(), nn.Linear(64, classes))
@@ -232,5 +240,5 @@ def _in_words(value):
     return f"a {type(value).__name__}" if not isinstance(value, (int, float)) else f"{value:.6g}"
 
 
-__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "small", "teachers_seed", "telling",
-           "watching"]
+__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "shuffled", "small", "teachers_seed",
+           "telling", "watching"]
