@@ -225,6 +225,8 @@ LAYERS = [layer.split() for layer in (
     layout
     show
     svg
+    stills
+    explore
     live
     """,
     """
