@@ -209,8 +209,9 @@ class Panel(Still):
         if distilled.step_sizes is not None:
             curves += svg.figure("step sizes", svg.bars("step sizes", distilled.step_sizes.tolist()))
         return (f"<div style='display:flex;gap:1em;flex-wrap:wrap'>{curves}</div>"
-                f"<div style='{wide}'>{names}<img style='width:100%;image-rendering:pixelated' alt='"
-                f"'The images as they are at outer step {self.state.outer_step}' src='data:image/png;base64,{picture}'></div>"
+                f"<div style='{wide}'>{names}<img style='width:100%;image-rendering:pixelated' "
+                f"alt='The images as they are at outer step {self.state.outer_step}' "
+                f"src='data:image/png;base64,{picture}'></div>"
                 f"<div>{show.in_words(low, high)} (0 and 1 in the data). Loss: {html.escape(self.state.loss_is)}. "
                 f"Validation score: {html.escape(self.state.score_is)}.</div>")
 
