@@ -228,6 +228,8 @@ LAYERS = [layer.split() for layer in (
     layout
     show
     svg
+    stills
+    explore
     live
     slides
     maps
