@@ -20,7 +20,7 @@ from ddlite.gallery.textures import Canvas
 class Scaled:
     """A storage with a draw: images are scaled by random signs. With `random=False` it is plain pixels."""
 
-    pictures, repeats, rate, decay = 1, 1, 1.0, True
+    pictures, rate, decay = 1, 1.0, True
 
     def __init__(self, random=False):
         self.random = random
