@@ -296,3 +296,46 @@ def test_options_of_a_pool_are_refused_where_there_is_none(words, tmp_path):
     with pytest.raises(SystemExit, match=rf"{words[0]}.*not pre-trained.*--experiment adaptation"):
         main(["distill", *words, "--outer-steps", "1", "--output", str(tmp_path / "run")])
     assert not list(tmp_path.iterdir())
+
+
+def queued(tmp_path, text):
+    (tmp_path / "night.txt").write_text(text)
+    return subprocess.run([sys.executable, "-m", "ddlite", "queue", "night.txt", "--nice", "0"], cwd=tmp_path, text=True,
+                          capture_output=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def test_a_queue_runs_all_its_lines_and_keeps_what_is_finished(tmp_path):
+    text = ("# for the night\nddlite distill --outer-steps 2 --output a\n\n"
+            "distill --data no-such-data --output b   # fails, and stops no other\ndistill --outer-steps 1 --output 'c d'\n")
+    first = queued(tmp_path, text)
+    assert first.returncode == 1 and (tmp_path / "a.json").is_file() and (tmp_path / "c d.json").is_file()
+    assert "1 of 3: ddlite distill" in first.stdout and "no-such-data" in first.stderr
+    assert "1 of 3 commands failed: line 2 ended with 1" in first.stderr and "Traceback" not in first.stderr
+    made = (tmp_path / "a.safetensors").stat().st_mtime_ns, (tmp_path / "a-seed0.json").stat().st_mtime_ns
+    queued(tmp_path, text.splitlines()[1])
+    assert made[1] == (tmp_path / "a-seed0.json").stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("text, words", [("", "holds no command"), ("# nothing\n", "holds no command"),
+                                         ("distill --output a\ngrade handed-in", "line 2: 'grade' cannot stand in a queue"),
+                                         ("distill --output a --outer-steps none", "line 1: .*a whole number from 1"),
+                                         ("distill --output 'a", "line 1: No closing quotation")])
+def test_a_queue_is_read_before_it_is_run(text, words, tmp_path):
+    (tmp_path / "night.txt").write_text(text)
+    with pytest.raises(SystemExit, match=words):
+        main(["queue", str(tmp_path / "night.txt")])
+    assert [file.name for file in tmp_path.iterdir()] == ["night.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_a_queue_that_is_told_to_end_lets_its_command_write_a_checkpoint(tmp_path):
+    (tmp_path / "night.txt").write_text("distill --outer-steps 100000 --output a\ndistill --outer-steps 1 --output b\n")
+    process = subprocess.Popen([sys.executable, "-m", "ddlite", "queue", "night.txt"], cwd=tmp_path, stderr=subprocess.PIPE,
+                               text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    until = time.monotonic() + 300
+    while not list(tmp_path.glob("a-seed0-checkpoint*")) and time.monotonic() < until:
+        time.sleep(0.2)
+    process.terminate()
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGTERM and "goes on from here" in said
+    assert not list(tmp_path.glob("b*")) and list(tmp_path.glob("a-seed0-checkpoint*"))

@@ -260,6 +260,7 @@ LAYERS = [layer.split() for layer in (
     """
     cli.parser
     cli.signals
+    cli.queue
     cli.bench
     cli.apart
     cli.methods

@@ -1,4 +1,4 @@
-"""The command line: `ddlite distill | baselines | pretrain | evaluate | show | sets | profiles | bench | grade`.
+"""The command line: `ddlite distill | baselines | pretrain | evaluate | show | sets | profiles | queue | bench | grade`.
 
 `distill`, `baselines` and `pretrain` make the results that ship, with their manifests; `evaluate` and `show` look at a set;
 `bench` measures speed; `grade` marks what students hand in. With `--processes N`, `distill`, `pretrain` and
@@ -14,7 +14,7 @@ import sys
 from ddlite.cli.parser import parser
 from ddlite.cli.signals import Ended, ending, handled
 
-KEEP = ("distill", "pretrain")  # what is interrupted goes on from where it was
+KEEP = ("distill", "pretrain", "queue")  # what is interrupted goes on from where it was
 
 
 def main(arguments=None):
@@ -58,6 +58,11 @@ def _run(options, arguments):
     if options.name == "play":
         from ddlite.cli import play
         play.play()
+        return
+
+    if options.name == "queue":
+        from ddlite.cli import queue
+        queue.queue(options)
         return
 
     from ddlite.machinery import ranks, threads

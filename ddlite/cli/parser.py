@@ -71,6 +71,11 @@ def parser():
     bench.add_argument("--goals", nargs="+", type=float, metavar="GOAL",
                        help=f"validation accuracies, %%: {', '.join(map(str, GOALS))} (all)")
     _machine(bench)
+    queue = _command(commands, "queue", "run the commands of a file one after another", "ddlite queue night.txt",
+                     "nohup ddlite queue night.txt &")
+    queue.add_argument("file", type=path, help="a command to a line, e.g. distill --output runs/first; # begins a comment")
+    queue.add_argument("--nice", type=whole_number(0, 19), default=10, metavar="N",
+                       help="how far they give way to other work: 0 to 19 (10)")
     _command(commands, "play", "open the playground, one file, in a browser", "ddlite play")
     grade = _command(commands, "grade", "grade a folder of submissions of one assignment",
                      "ddlite grade handed-in --seed 1234", "ddlite grade handed-in --seed 1234 --jobs 1 --minutes 10")
