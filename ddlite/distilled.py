@@ -194,7 +194,7 @@ class DistilledSet:
         tensors = {**self.tensors(), **{f"initial {k}": weight for k, weight in enumerate(self.initial or ())},
                    **{f"buffer {name}": buffer for name, buffer in (self.buffers or {}).items()}}
         return ((self.data, self.classes, self.mean, self.std, self.goal, self.start, self.recipe, self.tied,
-                 self.storage.describe(), list(tensors)), [*tensors.values()])
+                 self.storage.describe(), sorted(tensors)), [tensors[name] for name in sorted(tensors)])
 
     def __repr__(self):
         batches, n = self.labels.shape[:2]

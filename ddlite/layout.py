@@ -69,19 +69,21 @@ def lines_of(dset):
 
 
 def tiles(dset, limits=None, zoom=3, gap=2, below=0):
-    """All images of a set, laid out as in `lines_of`, as a PIL image; black and white are `grey_range(dset)`.
+    """All images of a set, laid out as in `lines_of`, as a PIL image (RGBA); black and white are `grey_range(dset)`.
 
-    `gap` pixels lie between two images, and `below` more, for a name, between two lines.
+    `gap` pixels lie between two images, and `below` more, for a name, between two lines: there one sees through.
     """
     low, high = grey_range(dset) if limits is None else limits
     levels = grey_levels(lines_of(dset)[0], dset.mean, dset.std).sub(low).div(high - low).clamp(0, 1)
-    pixels = (levels.nan_to_num(1).permute(0, 1, 3, 4, 2) * 255).to(torch.uint8)  # rows, columns, H, W, C
-    rows, columns, height, width, channels = pixels.shape
+    there = ~levels[:, :, 0].isnan()  # rows, columns, H, W
+    grey = levels.nan_to_num(1).permute(0, 1, 3, 4, 2).expand(*there.shape, 3)  # a single channel thrice
+    pixels = (torch.cat([grey, there[..., None]], dim=-1) * 255).to(torch.uint8).cpu()
+    rows, columns, height, width, _ = pixels.shape
     down, right = height + gap + below, width + gap
-    canvas = torch.full((rows * down - gap, columns * right - gap, channels), 255, dtype=torch.uint8)
+    canvas = torch.zeros((rows * down - gap, columns * right - gap, 4), dtype=torch.uint8)
     for row in range(rows):
         for column in range(columns):
             y, x = row * down, column * right
-            canvas[y:y + height, x:x + width] = pixels[row, column].cpu()
-    image = Image.fromarray(canvas.squeeze(2).numpy())
+            canvas[y:y + height, x:x + width] = pixels[row, column]
+    image = Image.fromarray(canvas.numpy())
     return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)

@@ -1,4 +1,4 @@
-"""Live panels for notebooks: watch a distillation, and play with its step sizes. It and `slides` alone know ipywidgets."""
+"""Live panels for notebooks: watch a distillation here; what to play with is in `explore`, pages to turn in `slides`."""
 
 import asyncio
 import base64
@@ -6,7 +6,6 @@ import contextlib
 import html
 import io
 import signal
-import statistics
 import threading
 import time
 
@@ -15,68 +14,80 @@ from IPython.display import display
 
 from ddlite import show, svg
 from ddlite.distill import Diverged
-from ddlite.evaluate import evaluate
+from ddlite.explore import Choices, HeldOut, Playground
 from ddlite.machinery.arguments import number
+from ddlite.stills import Still
 
-WHOLE = {"description_width": "initial"}  # a widget's name is not cut off
+__all__ = ["Choices", "HeldOut", "Interrupted", "Panel", "Playground"]
+
+EARLY = (1, 2, 5, 10, 20, 50)  # outer steps that are scored besides the validations, so that the rise is seen
+AFTERWARDS = {  # what there is to do in each mode, besides to wait
+    "paused": "Go on continues.",
+    "stopped": "The cells below use the best set so far. Go on learns further; then run the cells below again.",
+    "interrupted": "Run this cell again, or press Go on, to continue.",
+    "finished": "", "diverged": "The last good set is in panel.state.best."}
 
 
-class Still(widgets.VBox):
-    """A box of widgets that leaves a still picture and a sentence in the saved notebook."""
+class Interrupted(Exception):
+    """The notebook's Interrupt ended the cell. It is shown in one line, and ends Run All, too."""
 
-    def picture(self):
-        """The `show.Picture` that stands for the box where there is no kernel."""
-        raise NotImplementedError
-
-    def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        picture = self.picture()
-        if picture is None:
-            return {**data, "text/plain": "Nothing learned yet."}, metadata
-        stills, words = picture._repr_mimebundle_()
-        return {**data, **stills}, {**metadata, **words}
+    def _render_traceback_(self):
+        return [str(self)]
 
 
 class Panel(Still):
     """Watch a distillation: its images, loss, validation score and step sizes, with buttons to pause and to stop.
 
         panel = Panel(dd.distill(...))
-        await panel.run()        # in a cell of its own; Interrupt pauses, running the cell again goes on
+        await panel.run()        # in a cell of its own; Interrupt ends it, running the cell again goes on
 
     Args:
         states: the generator that `ddlite.distill` returns.
         title: what stands above the panel, and before the sentence that replaces it.
         every: seconds between two pictures, or more where a picture takes long.
+        begin: the set that learning begins with, to score it too.
+        score: `score(dset)` in percent; where it is given, `begin` and the first few outer steps are scored by it.
+        marks: {name: percent or None}, levels to compare the score with.
 
     `panel.state` is the last `State`; `panel.state.best` the set to keep. Nothing is learned before `run`.
     """
 
-    def __init__(self, states, title="Learning", every=0.5):
+    def __init__(self, states, title="Learning", every=0.5, begin=None, score=None, marks=None):
         if not hasattr(states, "__next__"):
             raise ValueError(f"A {type(states).__name__} was given: the generator that ddlite.distill(...) returns is needed.")
         self.title, self.every = title, number("every", every, least=0)
         self.state, self.losses, self.scores = None, [], []
-        self.drawing_seconds = self._last_drawing = 0.0  # what the panel costs
-        self._states, self._mode, self._running, self._drawn = states, "ready", False, 0.0
-        self._view = widgets.HTML()
-        self._start = widgets.Button(description="Start", icon="play", tooltip="Start or go on learning")
-        self._pause = widgets.Button(description="Pause", icon="pause", tooltip="Pause; Start goes on")
+        self.drawing_seconds = self._last_drawing = self._seconds = 0.0  # what the panel costs, and learning
+        self._states, self._mode, self._running, self._drawn, self._behind = states, "ready", False, 0.0, False
+        self._begin, self._score, self._marks = begin, score, marks or {}
+        self._handle = self._below = None
+        self._head, self._view, self._spoken, self._note = (widgets.HTML() for _ in range(4))
+        self._toggle = widgets.Button(description="Pause", icon="pause", tooltip="Pause, or go on learning")
         self._stop = widgets.Button(description="Stop", icon="stop", tooltip="End here and keep the best set so far")
-        self._start.on_click(self._on_start)
-        self._pause.on_click(lambda _: self._switch("paused"))
+        self._toggle.on_click(self._on_toggle)
         self._stop.on_click(lambda _: self._switch("stopped"))
-        super().__init__([self._view, widgets.HBox([self._start, self._pause, self._stop])])
+        note = ("If the buttons do nothing, the kernel was restarted: run all cells from the top." if _clicks_arrive() else
+                "In this kernel (ipykernel older than 7) clicks arrive only when the cell is over: Interrupt ends it, and "
+                "running it again goes on.")
+        self._note.value = f"<small>{note}</small>"
+        super().__init__([self._head, widgets.HBox([self._toggle, self._stop]), self._note, self._view, self._spoken])
         self._switch("ready")
 
     async def run(self):
         """Learn until the end, until Stop is pressed, or until the kernel is interrupted (run it again to go on).
 
-        Returns nothing; look at `panel.state`. Raises what the distillation raises, `Diverged` among it.
+        Returns nothing; look at `panel.state`. Raises what the distillation raises, `Diverged` among it, and `Interrupted`.
         """
-        handle = display(self, display_id=True)
+        self._handle = display(self.view(), raw=True, display_id=True)
+        self._behind = False
+        await self._learn()
+        if self._mode == "interrupted":
+            raise Interrupted(f"Interrupted at outer step {self.state.outer_step if self.state else 0}: run this cell again to "
+                              "go on.")
+
+    async def _learn(self):
         self._switch("running")
-        if self._running:  # by the Start button, behind an earlier cell
+        if self._running:  # by the button, behind an earlier cell
             return
         self._running = True
         try:
@@ -95,195 +106,123 @@ class Panel(Still):
         finally:
             self._running = False
             self._draw()
-            if handle is not None:
-                handle.update(self)
+            self._leave_picture()
 
     def picture(self):
         return None if self.state is None else show.learning(self.state, self.losses, self.scores, self.title)
 
+    def _repr_mimebundle_(self, **kwargs):
+        return {"text/plain": "Nothing learned yet."} if self.state is None else super()._repr_mimebundle_()
+
+    def _leave_picture(self):
+        """For the saved notebook: the picture in place of the panel at the end, else below it."""
+        if self._handle is None or self.state is None:
+            return
+        if self._mode in ("finished", "diverged"):
+            self._handle.update(self.picture())
+            if self._below:
+                self._below.update({"text/plain": ""}, raw=True)
+        elif self._below:
+            self._below.update(self.picture())
+        else:
+            self._below = display(self.picture(), display_id=True)
+
     def _advance(self):
+        if self._score and not self.scores and self._begin is not None:
+            self.scores.append((0, self._score(self._begin)))
+        began = time.monotonic()
         state = next(self._states, None)
+        self._seconds += time.monotonic() - began
         if state is None:
             return False
         self.state = state
         self.losses.append((state.outer_step, state.loss))
-        if state.score is not None:
-            self.scores.append((state.outer_step, state.score))
+        score = state.score
+        if score is None and self._score and state.outer_step in EARLY:
+            score = self._score(state.distilled)
+        if score is not None:
+            self.scores.append((state.outer_step, score))
+            self._speak()
         # However long a picture takes, drawing stays under a twenty-fifth of the time.
         if time.monotonic() - self._drawn > max(self.every, 25 * self._last_drawing):
             self._draw()
         return True
 
-    def _on_start(self, _):
+    def _on_toggle(self, _):
         if self._running:
-            self._switch("running")
+            self._switch("paused" if self._mode == "running" else "running")
         elif self._mode in ("stopped", "interrupted"):  # the cell is over: go on behind it
-            self._task = asyncio.ensure_future(self.run())
+            self._behind = True
+            self._task = asyncio.ensure_future(self._learn())
 
     def _switch(self, mode):
         if self._mode in ("finished", "diverged"):
             return
         self._mode = mode
-        self._start.disabled = mode in ("ready", "running", "finished", "diverged")
-        self._pause.disabled = mode != "running"
+        going = mode in ("ready", "running")
+        self._toggle.description, self._toggle.icon = ("Pause", "pause") if going else ("Go on", "play")
+        self._toggle.disabled = mode in ("ready", "finished", "diverged")
         self._stop.disabled = mode not in ("running", "paused")
         self._draw()
+        self._speak()
+
+    def _speak(self):
+        """Tell a screen reader, at changes of mode and at validations alone."""
+        score = f", validation score {self.scores[-1][1]:.1f} %" if self.scores else ""
+        step = f", outer step {self.state.outer_step} of {self.state.outer_steps}" if self.state else ""
+        self._spoken.value = svg.hidden(f"{self._mode}{step}{score}. {AFTERWARDS.get(self._mode, '')}")
 
     def _draw(self):
         began = time.monotonic()
-        self._view.value = f"<b>{html.escape(self.title)}</b>" + (self._content() if self.state else "<p>Not begun.</p>")
+        self._head.value = f"<b>{html.escape(self.title)}</b><div>{self._where()}</div>"
+        if self.state:
+            self._view.value = self._content()
         self._drawn = time.monotonic()
         self._last_drawing = self._drawn - began
         self.drawing_seconds += self._last_drawing
 
+    def _where(self):
+        """Where the distillation stands, in a line or two."""
+        if self.state is None:
+            return "Not begun."
+        done, steps = self.state.outer_step, self.state.outer_steps
+        score = f"{self.scores[-1][1]:.1f} % now, " if self.scores else ""
+        seconds = self._seconds / max(1, len(self.losses)) * (steps - done)
+        left = f"; about {seconds:.0f} s left" if self._mode == "running" else ""
+        again = " Run the cells below again." if self._mode == "finished" and self._behind else ""
+        return (f"{self._mode}: outer step {done} of {steps}; loss {self.state.loss:.3f}; validation score {score}"
+                f"best {self.state.best_score:.1f} %{left}. {AFTERWARDS.get(self._mode, '')}{again}")
+
     def _content(self):
         distilled, file = self.state.distilled, io.BytesIO()
         low, high = show.grey_range(distilled)
-        show.tiles(distilled, (low, high), zoom=1).save(file, "png")
+        canvas = show.tiles(distilled, (low, high), zoom=1)
+        canvas.save(file, "png")
         picture = base64.b64encode(file.getvalue()).decode()
         names = svg.names([distilled.classes[k] for k in show.table(distilled)[1]], len(show.lines_of(distilled)[1][0]))
-        score = f"{self.scores[-1][1]:.1f} % now, " if self.scores else ""
-        return (
-            f"<p role='status'>{self._mode}: outer step {self.state.outer_step} of {self.state.outer_steps}; loss "
-            f"{self.state.loss:.3f}; validation score {score}best {self.state.best_score:.1f} %</p>"
-            f"{names}<img style='width:100%;max-width:900px;image-rendering:pixelated' "
-            f"alt='The images as they are at outer step {self.state.outer_step}' src='data:image/png;base64,{picture}'>"
-            f"<div>{show.in_words(low, high)} (0 and 1 in the data). Loss: {html.escape(self.state.loss_is)}. "
-            f"Validation score: {html.escape(self.state.score_is)}.</div>"
-            f"<div style='display:flex;gap:2em;flex-wrap:wrap'>"
-            f"{svg.curve('loss', self.losses, 0, None)}{svg.curve('validation score, %', self.scores, 0, 100)}"
-            f"{'' if distilled.step_sizes is None else svg.bars('step sizes', distilled.step_sizes.tolist())}</div>")
+        # A hundred images are at most half the window high.
+        wide = f"width:min(100%,900px,calc(50vh*{canvas.width / canvas.height:.3f}))"
+        steps, highest = self.state.outer_steps, 1.25 * max(self.losses[0][1], 1e-9) if self.losses else 1
+        score = svg.curve("validation score, %", self.scores, steps, 100, show.ORANGE, self._marks)
+        curves = svg.figure("loss on real batches", svg.curve("loss", self.losses, steps, highest))
+        curves += svg.figure("validation score, %", score)
+        if distilled.step_sizes is not None:
+            curves += svg.figure("step sizes", svg.bars("step sizes", distilled.step_sizes.tolist()))
+        return (f"<div style='display:flex;gap:1em;flex-wrap:wrap'>{curves}</div>"
+                f"<div style='{wide}'>{names}<img style='width:100%;image-rendering:pixelated' "
+                f"alt='The images as they are at outer step {self.state.outer_step}' "
+                f"src='data:image/png;base64,{picture}'></div>"
+                f"<div>{show.in_words(low, high)} (0 and 1 in the data). Loss: {html.escape(self.state.loss_is)}. "
+                f"Validation score: {html.escape(self.state.score_is)}.</div>")
 
 
-class Playground(Still):
-    """A slider for each step size, and the accuracy that follows at once.
-
-    Args:
-        dset: the `DistilledSet` to play with; it is left as it was.
-        measure: `measure(dset)`, accuracy in percent, best of validation images; called at each change.
-        uses: {name: function from a set to a set}, other ways to use the images, offered in a list.
-    """
-
-    def __init__(self, dset, measure, uses=None):
-        sizes = show.sizes_of(dset)
-        self._dset, self._measure = dset, measure
-        self._uses = {"as learned": lambda dset: dset, **(uses or {})}
-        self._sliders = [widgets.FloatSlider(value=size, min=0, description=f"step {t}", style=WHOLE, continuous_update=False,
-                                             **_range(size, max(sizes))) for t, size in enumerate(sizes, start=1)]
-        self._use = widgets.Dropdown(options=list(self._uses), description="used", style=WHOLE)
-        self._reset = widgets.Button(description="As learned", icon="undo", tooltip="Put all step sizes back")
-        self._result = widgets.HTML()
-        self._reset.on_click(self._put_back)
-        for control in (*self._sliders, self._use):
-            control.observe(self._update, names="value")
-        super().__init__([self._result, *self._sliders, widgets.HBox([self._use, self._reset])])
-        self._update()
-
-    def chosen(self):
-        """The set with the step sizes on the sliders, used as chosen in the list."""
-        return self._uses[self._use.value](self._dset.with_step_sizes([slider.value for slider in self._sliders]))
-
-    def picture(self):
-        return show.step_sizes(self._dset, f"Step sizes as learned: {self._learned:.1f} % accuracy")
-
-    def _update(self, _=None):
-        accuracy = number("what measure(dset) returns", self._measure(self.chosen()))
-        if not hasattr(self, "_learned"):
-            self._learned = accuracy
-        self._result.value = (f"<p role='status'><b style='font-size:150%'>{accuracy:.1f} %</b> accuracy "
-                              f"({self._learned:.1f} % as learned)</p>")
-
-    def _put_back(self, _):
-        for slider, size in zip(self._sliders, self._dset.step_sizes.tolist()):
-            slider.value = size
-        self._use.value = "as learned"
-
-
-class HeldOut(Still):
-    """Try a set on networks it has never met: a list of initialisations, a slider for how many, a histogram.
-
-    Args:
-        dset: the `DistilledSet`.
-        start: `start(init)`, a `RandomStart` with that initialisation.
-        inits: the names to choose from; the first is shown first.
-        goal: what to score by, e.g. `Fit(data)`; the networks are scored on its test images.
-    """
-
-    def __init__(self, dset, start, inits, goal):
-        if not len(inits):
-            raise ValueError("At least one initialisation to choose from is needed: inits=['xavier-normal'].")
-        self._dset, self._start_of, self._goal, self._known = dset, start, goal, {}
-        self._init = widgets.Dropdown(options=list(inits), description="initialisation", style=WHOLE)
-        self._number = widgets.IntSlider(value=10, min=2, max=50, description="networks", style=WHOLE, continuous_update=False)
-        self._result = widgets.HTML()
-        for control in (self._init, self._number):
-            control.observe(self._update, names="value")
-        super().__init__([self._init, self._number, self._result])
-        self._update()
-
-    def scores(self):
-        """The scores of as many held-out networks as chosen, of the initialisation chosen; each network is trained but once."""
-        init, wanted = self._init.value, self._number.value
-        known = self._known.setdefault(init, [])
-        if wanted > len(known):
-            fresh = self._start_of(init).networks("held-out", wanted - len(known), first=len(known))
-            if len(fresh) < wanted - len(known):
-                raise ValueError(f"start({init!r}) has {len(fresh)} network(s), more are needed: take a RandomStart.")
-            known += evaluate(self._dset, fresh, self._goal, self._goal.data.test, [self._dset.passes]).final
-        return known[:wanted]
-
-    def picture(self):
-        return show.histogram({self._init.value: self.scores()}, words="Held-out networks")
-
-    def _update(self, _=None):
-        scores = self.scores()
-        self._result.value = (f"<p role='status'><b style='font-size:150%'>{statistics.mean(scores):.1f} ± "
-                              f"{statistics.stdev(scores):.1f} %</b> on {len(scores)} held-out networks, {min(scores):.1f} to "
-                              f"{max(scores):.1f}</p>{svg.dots('test accuracy, %', scores)}")
-
-
-class Choices(Still):
-    """A list for each of several choices, and the percentages that follow at once.
-
-    Args:
-        measure: `measure(**chosen)`, what was chosen from each list by its name, returns {words: percent}.
-        choices: {name: list of what can be chosen}; the first of each is chosen to begin with.
-        title: the sentence before the numbers of the still picture.
-    """
-
-    def __init__(self, measure, choices, title="First choices"):
-        self._measure, self._title, self._result, self._known = measure, title, widgets.HTML(), {}
-        if not choices or not all(len(options) for options in choices.values()):
-            raise ValueError("Something to choose from is needed in each list: choices={'name': [...]}.")
-        self._lists = {name: widgets.Dropdown(options=options, description=name, style=WHOLE)
-                       for name, options in choices.items()}
-        for one in self._lists.values():
-            one.observe(self._update, names="value")
-        super().__init__([*self._lists.values(), self._result])
-        self._first = tuple(one.value for one in self._lists.values())
-        self._update()
-
-    def picture(self):
-        return show.bars({", ".join(f"{name} {value}" for name, value in zip(self._lists, self._first)):
-                          self._known[self._first]}, self._title)
-
-    def _update(self, _=None):
-        chosen = {name: one.value for name, one in self._lists.items()}
-        key = tuple(chosen.values())
-        if key not in self._known:
-            self._known[key] = self._measure(**chosen)
-        rows = "".join(f"<div>{html.escape(words)}: <b>{percent:.0f} %</b></div><div style='max-width:400px;background:#ddd'>"
-                       f"<div style='width:{percent:.0f}%;height:8px;background:{show.BLUE}'></div></div>"
-                       for words, percent in self._known[key].items())
-        self._result.value = f"<div role='status'>{rows}</div>"
-
-
-def _range(size, largest):
-    """The range of a step size's slider: small steps and a near end for small step sizes, so that one key is no leap."""
-    scale = (largest if size == 0 or size > largest / 20 else size) or 0.2  # one scale for all, where it serves all
-    if scale >= 0.2:
-        return {"max": max(3.0, 2 * size), "step": 0.01, "readout_format": ".2f"}
-    return {"max": float(f"{10 * scale:.1g}"), "step": float(f"{scale / 20:.1g}"), "readout_format": ".2g"}
+def _clicks_arrive():
+    """Whether a click reaches a cell that is running: since ipykernel 7."""
+    try:
+        from ipykernel import version_info
+    except ImportError:  # no notebook at all
+        return True
+    return version_info[0] >= 7
 
 
 @contextlib.contextmanager

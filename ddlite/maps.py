@@ -5,7 +5,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-from ddlite.show import COLOURS, Picture
+from ddlite.show import Picture
 
 EDGE = 6.0  # width of an edge of weight 1, in points
 
@@ -23,9 +23,11 @@ def maps(matrices, words, limits=None):
     figure = Figure(figsize=(min(3.4 * len(matrices), 14), 3.2), layout="constrained")
     low, high = limits or (None, None)
     for axis, (title, matrix) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
-        image = axis.imshow(matrix.detach().cpu(), cmap="gray", aspect="auto", interpolation="nearest", vmin=low, vmax=high)
+        image = axis.imshow(matrix.detach().cpu().numpy(), cmap="gray", aspect="auto", interpolation="nearest", vmin=low,
+                            vmax=high)
         axis.set_title(title, fontsize=10)
         axis.tick_params(labelsize=7)
+        axis.locator_params(integer=True)
         figure.colorbar(image, ax=axis).ax.tick_params(labelsize=7)
     return Picture(figure, words)
 
@@ -44,8 +46,8 @@ def graph(places, edges, labels, words, pictures=None, among=None):
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     axis = figure.subplots()
     axis.add_collection(LineCollection(places[edges.T].numpy(), colors="#bbbbbb", linewidths=0.15, zorder=1))
-    colours = [COLOURS[label % len(COLOURS)] for label in labels.tolist()]
-    axis.scatter(*places.T.numpy(), s=6, c=colours, alpha=0.5 if pictures else 1, linewidths=0, zorder=2)
+    axis.scatter(*places.T.numpy(), s=6, c=labels.numpy() % 20, cmap="tab20", vmin=0, vmax=19, linewidths=0, zorder=2,
+                 alpha=0.5 if pictures else 1)
     spots = list(pictures or {})
     for i in range(len(spots)):
         for j in range(i):

@@ -53,15 +53,16 @@ class Progress:
     def __iter__(self):
         return iter(range(self.done + 1, self.outer_steps + 1))
 
-    def state(self, outer_step, loss, current):
-        """The `State` after an outer step; `current()` makes what is learned as it is now.
-
-        Raises `Diverged`, with the last good state, if the loss is NaN or infinite, or what is learned is.
-        """
+    def check(self, outer_step, loss):
+        """Raise `Diverged`, with the last good state, if the loss is NaN or infinite, or what learns is."""
         if not (loss.isfinite() and all(learner.finite() for learner in self._learners.values())):
             raise Diverged(f"Distillation diverged at outer step {outer_step}: loss {loss.item():.3g}. "
                            f"{'The last good set is in state.best of this exception. ' if self._state else ''}"
                            "Try a smaller learning_rate.", self._state)
+
+    def state(self, outer_step, loss, current):
+        """The `State` after an outer step; `current()` makes what is learned as it is now. Raises as `check` does."""
+        self.check(outer_step, loss)
         now, score = current(), None
         if outer_step % self._every == 0 or outer_step == self.outer_steps:
             score = self._score(now)

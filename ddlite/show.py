@@ -3,9 +3,14 @@
 import base64
 import io
 import itertools
+import re
 import textwrap
+from html import escape
 
+import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ddlite.layout import ACROSS, LINES, grey_range, in_words, lines_of, table, tiles
 from ddlite.valid import need_set
@@ -14,23 +19,59 @@ BLUE, ORANGE = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
 COLOURS = (BLUE, ORANGE, "#999999", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
 
 
-class Picture:
-    """A PNG with words for those who cannot see it; a notebook shows the picture, a terminal the words."""
+INK = "#757575"  # words and axes: a grey that is read on white and on black pages, for pictures have no ground of their own
+STYLE = {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
+         "axes.titlecolor": INK}
 
-    def __init__(self, figure, words):
-        self.words = words
+
+class Picture:
+    """A PNG with words for those who cannot see it; a notebook shows a figure with a caption, a terminal the words.
+
+    Args:
+        figure: matplotlib's.
+        words: what is to be seen, with the numbers.
+        caption: what stands below the picture; by default the beginning of the words.
+    """
+
+    def __init__(self, figure, words, caption=None):
+        self.words, self.caption = words, caption or re.split(r"(?:[:.;] |\.$)", words)[0] + "."
         file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=100, bbox_inches="tight")
-        self.png = file.getvalue()
+        figure.savefig(file, format="png", dpi=100, bbox_inches="tight", transparent=True)
+        self.png = _small(file)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return ({"image/png": base64.b64encode(self.png).decode(), "text/plain": self.words},
-                {"image/png": {"alt": self.words}})
+        png, words = base64.b64encode(self.png).decode(), escape(self.words, quote=True)
+        figure = (f'<figure style="margin:0.5em 0"><img alt="{words}" style="max-width:100%;height:auto" '
+                  f'src="data:image/png;base64,{png}"><figcaption>{escape(self.caption)}</figcaption></figure>')
+        return ({"text/html": figure, "image/png": png, "text/plain": self.words}, {"image/png": {"alt": self.words}})
 
     def __repr__(self):
         return self.words
 
 
+def _small(file):
+    """A PNG in half the bytes: with a palette, where colours rounded by at most 1 of 255 (and 8 of opacity) are few enough."""
+    with Image.open(file) as image:
+        pixels = np.array(image.convert("RGBA"))
+    pixels[..., :3] |= 1
+    pixels[..., 3] = (pixels[..., 3].astype(np.uint16) + 8) // 17 * 17
+    colours, which = np.unique(pixels.view(np.uint32), return_inverse=True)
+    if len(colours) > 256:
+        return file.getvalue()
+    image, small = Image.fromarray(which.reshape(pixels.shape[:2]).astype(np.uint8), "P"), io.BytesIO()
+    image.putpalette(colours.view(np.uint8).tobytes(), "RGBA")
+    image.save(small, "png", optimize=True)
+    return small.getvalue()
+
+
+def predicted(mine, unit=" %"):
+    """What a reader predicted, in a line; or, where nothing was, that it is worth the while."""
+    if mine is None or mine == "":
+        return "you have not predicted yet: put your guess into the cell above in place of None, and run both cells again"
+    return f"you said {mine}{unit}"
+
+
+@rc_context(STYLE)
 def images(dset, title=""):
     """A `Picture` of a distilled set, laid out as in `lines_of`, with the label above each column, or below each image."""
     low, high = grey_range(dset)
@@ -42,9 +83,9 @@ def images(dset, title=""):
     canvas = tiles(dset, (low, high), zoom=1, below=below)
     upright = not broken and columns * max(len(dset.classes[k]) for k in labels[0]) > 120  # long names stand on end
     tall = min(max(10 * canvas.height / canvas.width, 0.3), 60 if broken else 20)
-    figure = Figure(figsize=(10, tall + (2.7 if upright else 0.7)), layout="constrained")
+    figure = Figure(figsize=(10, tall + (2.4 if upright else 0.4)), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(canvas, cmap="gray", interpolation="nearest", vmin=0, vmax=255)
+    axis.imshow(canvas, interpolation="nearest")
     axis.set_yticks([])
     if broken:
         axis.set_xticks([])
@@ -62,8 +103,8 @@ def images(dset, title=""):
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
     axis.spines[:].set_visible(False)
     words = f"{in_words(low, high)} (0 and 1 in the data){_cut(dset)}"
-    figure.supxlabel(_plain(f"{title}: {words}" if title else words), fontsize=9)
-    return Picture(figure, f"{title or 'A distilled set'}: {rows} x {columns} images, labelled {_names(dset)}; {words}.")
+    title = title or "A distilled set"
+    return Picture(figure, f"{title}: {rows} x {columns} images, labelled {_names(dset)}; {words}.", f"{title}: {words}.")
 
 
 def sizes_of(dset):
@@ -74,6 +115,7 @@ def sizes_of(dset):
     return dset.step_sizes.tolist()
 
 
+@rc_context(STYLE)
 def step_sizes(dset, title="Step sizes"):
     """A `Picture` of a set's step sizes, one bar for each gradient step."""
     figure = Figure(figsize=(min(max(4, 0.3 * len(sizes_of(dset)) + 2), 20), 2.2))
@@ -83,6 +125,7 @@ def step_sizes(dset, title="Step sizes"):
     return Picture(figure, f"{title}: {_sizes(dset, 100)}.")
 
 
+@rc_context(STYLE)
 def learning(state, losses, scores, title="Learning"):
     """A `Picture` of a distillation: the images, the loss, the validation scores and the step sizes as they are now.
 
@@ -97,7 +140,7 @@ def learning(state, losses, scores, title="Learning"):
     figure = Figure(figsize=(10, height + 3.5), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(height, 2.6))
     axis = top.subplots()
-    axis.imshow(canvas, cmap="gray", interpolation="nearest", vmin=0, vmax=255)
+    axis.imshow(canvas, interpolation="nearest")
     axis.axis("off")
     left, middle, right = bottom.subplots(1, 3)
     if losses:
@@ -109,9 +152,9 @@ def learning(state, losses, scores, title="Learning"):
     middle.set(xlabel="outer step", ylim=(0, 100))
     middle.set_title(_plain(textwrap.fill(f"validation score: {state.score_is}", 36)), fontsize=9)
     _draw_step_sizes(right, state.distilled)
-    axis.set_title(f"outer step {state.outer_step} of {state.outer_steps}; {in_words(*grey_range(state.distilled))}"
-                   f"{_cut(state.distilled)}", fontsize=10)
-    return Picture(figure, f"{title}: {sentence(state)}")
+    seen = f"{in_words(*grey_range(state.distilled))} (0 and 1 in the data){_cut(state.distilled)}"
+    where = f"{title}, outer step {state.outer_step} of {state.outer_steps}"
+    return Picture(figure, f"{title}: {sentence(state)}", f"{where}: {seen}.")
 
 
 def sentence(state):
@@ -121,6 +164,7 @@ def sentence(state):
             f"best validation score {state.best_score:.1f} %{sizes}.")
 
 
+@rc_context(STYLE)
 def lines(curves, xlabel, ylabel, words, log=False):
     """A `Picture` of curves: {name: list of (x, y)}. `words` say what is to be seen; `log` makes the x axis logarithmic, or
     "both" axes.
@@ -147,6 +191,7 @@ def lines(curves, xlabel, ylabel, words, log=False):
     return Picture(figure, words)
 
 
+@rc_context(STYLE)
 def histogram(scores, xlabel="test accuracy, %", words=""):
     """A `Picture` of how scores are spread: {name: list of percents}, one row of bars for each name, on a common axis."""
     _some(scores, "scores")
@@ -163,6 +208,7 @@ def histogram(scores, xlabel="test accuracy, %", words=""):
     return Picture(figure, f"{words or 'Histogram'}: {spans}.")
 
 
+@rc_context(STYLE)
 def bars(groups, words):
     """A `Picture` of percentages side by side: {row: {measure: percent}}, every row with the same measures."""
     _some(groups, "rows")

@@ -5,7 +5,7 @@ import html
 
 import ipywidgets as widgets
 
-from ddlite.live import WHOLE, Still
+from ddlite.stills import WHOLE, Still
 
 
 class Slides(Still):

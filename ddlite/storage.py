@@ -15,7 +15,8 @@ class Pixels:
     """The images themselves.
 
     Attributes:
-        pictures, repeats: how many images one stored image decodes to, and how many batches one stored batch.
+        pictures, repeats: how many images one stored image decodes to, and how many batches one stored batch
+            (1 in a storage that does not say).
         rate: the stored numbers learn at this multiple of the learning rate.
         decay: whether weight decay applies to them.
     """

@@ -2,51 +2,84 @@
 
 from html import escape
 
-from ddlite.show import BLUE
+from ddlite.show import BLUE, ORANGE
+
+WIDTH, HEIGHT, LEFT, BELOW = 300, 110, 36, 32  # of a curve's field, and the room for the numbers beside and below it
 
 
 def names(classes, across):
     """Names above the columns of a picture, cut to their width; folded away where there are more than `across` of them."""
     own = [escape(name) for name in classes]
     if len(own) > across:
-        return (f"<details style='max-width:900px'><summary>{len(own)} images, {across} in a line: {own[0]} to {own[-1]}"
+        return (f"<details><summary>{len(own)} images, {across} in a line: {own[0]} to {own[-1]}"
                 f"</summary>{', '.join(own)}</details>")
     style = "flex:1;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;text-align:center"
     spans = "".join(f"<span title='{name}' style='{style}'>{name}</span>" for name in own)
-    return f"<div style='display:flex;max-width:900px'>{spans}</div>"
+    return f"<div style='display:flex'>{spans}</div>"
 
 
-def curve(title, points, low, high, width=260, height=90):
-    """A line through points (x, y), x from 0; at the title, the range of y. Nothing for fewer than two points."""
-    if len(points) < 2:
-        return ""
+def curve(title, points, last, highest, colour=BLUE, marks=None):
+    """A line through points (x, y), on axes that stay: x from 0 to `last`, y from 0 (or the lowest) to `highest`.
+
+    `marks` are levels to compare with, {name: y or None}, drawn as dashed lines.
+    """
+    marks = {name: y for name, y in (marks or {}).items() if y is not None}
     points = points[:: max(1, len(points) // 200)] + points[-1:]
-    high = max(y for _, y in points) if high is None else high
-    scale = height / max(high - low, 1e-9)
-    path = " ".join(f"{width * x / points[-1][0]:.1f},{height - (min(y, high) - low) * scale:.1f}" for x, y in points)
-    return (f"<svg role='img' aria-label='{title}: now {points[-1][1]:.3g}' width='{width}' height='{height + 20}'>"
-            f"<text x='0' y='12' font-size='12' fill='currentColor'>{title} (0 to {high:.3g})</text>"
-            f"<g transform='translate(0,18)'><path d='M0 0V{height}H{width}' fill='none' stroke='currentColor' "
-            f"stroke-width='0.5'/><polyline points='{path}' fill='none' stroke='{BLUE}' stroke-width='1.5'/></g></svg>")
+    low = min(0, *(y for _, y in points)) if len(points) > 1 else 0
+    high = max(highest, low + 1e-9)
+
+    def place(x, y):
+        return f"{LEFT + WIDTH * x / max(last, 1):.1f},{8 + HEIGHT * (1 - (min(max(y, low), high) - low) / (high - low)):.1f}"
+
+    def words(x, y, text, anchor="middle"):
+        return f"<text x='{x}' y='{y}' text-anchor='{anchor}'>{escape(text)}</text>"
+
+    level = {f"{y:.3g}": y for y in (low, (low + high) / 2, high)}
+    ticks = "".join(words(LEFT - 5, float(place(0, y).split(",")[1]) + 4, text, "end") for text, y in level.items())
+    ticks += "".join(words(LEFT + WIDTH * share, HEIGHT + 23, f"{last * share:.0f}") for share in (0, 0.5, 1))
+    lines = "".join(f"<path d='M{place(0, y)} L{place(last, y)}' stroke='currentColor' stroke-dasharray='5 4'/>"
+                    + words(LEFT + WIDTH - 3, float(place(0, y).split(",")[1]) - 3, f"{name} {y:.4g}", "end")
+                    for name, y in marks.items())
+    path = " ".join(place(x, y) for x, y in points)
+    now = f", now {points[-1][1]:.3g} at outer step {points[-1][0]}" if points else ""
+    compared = "".join(f", {name} {y:.4g}" for name, y in marks.items())
+    return (f"<svg role='img' aria-label='{escape(title, quote=True)}{now}{escape(compared, quote=True)}' "
+            f"viewBox='0 0 {LEFT + WIDTH + 20} {HEIGHT + BELOW}' width='{LEFT + WIDTH + 20}' height='{HEIGHT + BELOW}' "
+            f"font-size='11' fill='currentColor' style='max-width:100%'>"
+            f"<path d='M{place(0, high)} L{place(0, low)} L{place(last, low)}' fill='none' stroke='currentColor'/>"
+            f"{ticks}{lines}"
+            f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/></svg>")
 
 
 def dots(title, values, width=500):
     """A dot for each percentage, on an axis from 0 to 100."""
-    places = "".join(f"<circle cx='{width * value / 100:.1f}' cy='{12 + 7 * (k % 4)}' r='3' fill='{BLUE}' "
-                     f"fill-opacity='0.6'/>" for k, value in enumerate(values))
+    places = "".join(f"<circle cx='{width * value / 100:.1f}' cy='{12 + 7 * (k % 4)}' r='3' fill='{ORANGE}' "
+                     f"fill-opacity='0.7'/>" for k, value in enumerate(values))
     ticks = "".join(f"<text x='{width * tick / 100}' y='56' font-size='11' text-anchor='middle' fill='currentColor'>"
                     f"{tick}</text>" for tick in range(0, 101, 20))
     return (f"<svg role='img' aria-label='{title}: one dot for each network' width='{width + 30}' height='62' "
-            f"viewBox='-15 0 {width + 30} 62'><path d='M0 42H{width}' stroke='currentColor' stroke-width='0.5'/>{places}{ticks}"
-            "</svg>")
+            f"viewBox='-15 0 {width + 30} 62' style='max-width:100%'><path d='M0 42H{width}' stroke='currentColor' "
+            f"stroke-width='0.5'/>{places}{ticks}</svg>")
 
 
-def bars(title, values, width=260, height=90):
-    """A bar for each value, 0 or more; at the title, their range."""
+def bars(title, values, width=WIDTH):
+    """A bar for each value, 0 or more, with its number below where there is room."""
     each, highest = width / len(values), max(values) or 1.0  # all may be zero
-    bars = "".join(f"<rect x='{k * each:.1f}' width='{each * 0.8:.1f}' y='{height * (1 - v / highest):.1f}' "
-                   f"height='{height * v / highest:.1f}' fill='{BLUE}'/>" for k, v in enumerate(values))
-    numbers = ", ".join(f"{value:.2g}" for value in values[:10])
-    return (f"<svg role='img' aria-label='{title}: {numbers}' width='{width}' height='{height + 20}'>"
-            f"<text x='0' y='12' font-size='12' fill='currentColor'>{title} (0 to {highest:.2g})</text>"
-            f"<g transform='translate(0,18)'>{bars}</g></svg>")
+    drawn = "".join(f"<rect x='{k * each:.1f}' width='{each * 0.8:.1f}' y='{8 + HEIGHT * (1 - v / highest):.1f}' "
+                    f"height='{HEIGHT * v / highest:.1f}' fill='{BLUE}'/>" for k, v in enumerate(values))
+    numbers = "".join(f"<text x='{(k + 0.4) * each:.1f}' y='{HEIGHT + 23}' text-anchor='middle'>{v:.2g}</text>"
+                      for k, v in enumerate(values) if len(values) <= 10)
+    spoken = ", ".join(f"{value:.2g}" for value in values[:10])
+    return (f"<svg role='img' aria-label='{title}: {spoken}' viewBox='0 0 {width} {HEIGHT + BELOW}' width='{width}' "
+            f"height='{HEIGHT + BELOW}' font-size='11' fill='currentColor' style='max-width:100%'>{drawn}{numbers}</svg>")
+
+
+def figure(caption, drawing):
+    """A drawing with its caption above it."""
+    return f"<div style='margin:0'><div style='font-weight:600'>{escape(caption)}</div>{drawing}</div>"
+
+
+def hidden(words):
+    """Words for screen readers alone, which are told when they change."""
+    return ("<div role='status' style='position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)'>"
+            f"{escape(words)}</div>")

@@ -13,9 +13,9 @@ import sys
 import threading
 import time
 from datetime import datetime
-from html import escape
 from pathlib import Path
 
+import diagrams
 import nbformat
 import papermill
 import psutil
@@ -35,8 +35,8 @@ LESSONS = [*sorted(HERE.glob("[0-9]*.ipynb")), *sorted(HERE.glob("gallery/[0-9]*
 RESULTS = HERE / "results.ipynb"
 README = HERE.parent / "README.md"
 TEACHING = HERE / "TEACHING.md"
-STILL, VIEW = {"image/png", "image/jpeg"}, "application/vnd.jupyter.widget-view+json"
-NO_WORDS = "No description has been provided for this image"  # what nbconvert writes where it knows no better
+VIEW = "application/vnd.jupyter.widget-view+json"
+SCRIPT = "application/javascript"
 
 
 def execute(path, output, **parameters):
@@ -90,23 +90,17 @@ def still(notebook):
         cell.metadata = {key: cell.metadata[key] for key in ("tags", "nbgrader") if cell.metadata.get(key)}
     for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
         cell.execution_count = number
-        cell.outputs = [output for output in cell.outputs if VIEW not in output.get("data", {}) or STILL & set(output.data)]
-        for output in cell.outputs:  # without progress bars: widgets that leave no picture
+        cell.outputs = [output for output in cell.outputs if not {VIEW, SCRIPT} & set(output.get("data", {}))]
+        for output in cell.outputs:  # without what needs a kernel, below the pictures that stand for it
             if "execution_count" in output:
                 output.execution_count = number
-            if STILL & set(output.get("data", {})):
-                output.data.pop(VIEW, None)
     return notebook
 
 
 def write_html(notebook, path):
     """An executed notebook as one HTML file that needs nothing else but MathJax for its formulas."""
-    html, _ = HTMLExporter(template_name="lab", log_level="ERROR").from_notebook_node(still(notebook))
-    for cell in notebook.cells:  # the template knows no alternative texts; the pictures come in the order of the cells
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                words = output.metadata.get("image/png", {}).get("alt", output.data.get("text/plain", ""))
-                html = html.replace(NO_WORDS, escape(words, quote=True), 1)
+    exporter = HTMLExporter(template_name="lab", embed_images=True, log_level="ERROR")
+    html, _ = exporter.from_notebook_node(still(notebook), {"metadata": {"path": str(HERE)}})
     write_bytes(path, html.encode())
 
 
@@ -142,6 +136,7 @@ def store():
             note(path, "quick", notebook, *cost)
     for name in dd.shipped():
         write_bytes(HERE / "pictures" / f"{name}.png", show.images(dd.DistilledSet.shipped(name)).png)
+    diagrams.draw()
     write_bytes(README, with_tables(README.read_text(encoding="utf-8")).encode())
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 
@@ -21,13 +22,16 @@ def states(outer_steps=8, **options):
 
 def test_it_runs_to_the_end_and_leaves_a_picture():
     panel = live.Panel(states(), "Ten images")
-    assert "image/png" not in panel._repr_mimebundle_()[0] and "Not begun" in panel._view.value
+    assert "image/png" not in panel._repr_mimebundle_() and "Not begun" in panel._head.value
     asyncio.run(panel.run())
     data, metadata = panel._repr_mimebundle_()
     assert panel.state.outer_step == 8 and len(panel.losses) == 8 and len(panel.scores) == 2
     assert data["image/png"].startswith("iVBOR") and "outer step 8 of 8" in data["text/plain"]
-    assert metadata["image/png"]["alt"] == data["text/plain"] and "finished: outer step 8 of 8" in panel._view.value
-    assert "alt='The images" in panel._view.value and panel._start.disabled and panel._pause.disabled
+    assert metadata["image/png"]["alt"] == data["text/plain"] and "finished: outer step 8 of 8" in panel._head.value
+    figure = data["text/html"]
+    assert f'alt="{data["text/plain"]}"' in figure and "<figcaption>Ten images, outer step 8 of 8" in figure
+    assert "alt='The images" in panel._view.value and panel._toggle.disabled and panel._stop.disabled
+    assert not any("widget" in kind for kind in data), "a widget that is reopened without its kernel is an error"
 
 
 def test_pause_resume_and_stop_by_button():
@@ -36,25 +40,28 @@ def test_pause_resume_and_stop_by_button():
         running = asyncio.ensure_future(panel.run())
         while panel.state is None or panel.state.outer_step < 2:
             await asyncio.sleep(0)
-        panel._pause.click()
+        assert panel._toggle.description == "Pause"
+        panel._toggle.click()
         await asyncio.sleep(0.2)
         paused = panel.state.outer_step
         await asyncio.sleep(0.3)
-        assert panel.state.outer_step == paused and "paused" in panel._view.value and not panel._start.disabled
-        panel._start.click()
+        assert panel.state.outer_step == paused and "paused" in panel._head.value and panel._toggle.description == "Go on"
+        assert "paused, outer step" in panel._spoken.value
+        panel._toggle.click()
         while panel.state.outer_step < paused + 2:
             await asyncio.sleep(0)
         panel._stop.click()
         await running
         stopped = panel.state.outer_step
-        panel._start.click()  # goes on behind the cell
+        assert "run the cells below again" in panel._head.value
+        panel._toggle.click()  # goes on behind the cell
         while panel.state.outer_step < stopped + 2:
             await asyncio.sleep(0)
         panel._stop.click()
         await asyncio.sleep(0.1)
         return panel
 
-    assert "stopped" in asyncio.run(session())._view.value
+    assert "stopped" in asyncio.run(session())._head.value
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")
@@ -66,8 +73,10 @@ def test_interrupt_pauses_and_running_again_resumes():
         await panel.run()
 
     before = signal.getsignal(signal.SIGINT)
-    asyncio.run(interrupted())
-    assert 0 < panel.state.outer_step < 30 and "interrupted" in panel._view.value
+    with pytest.raises(live.Interrupted, match="run this cell again") as caught:
+        asyncio.run(interrupted())
+    assert len(caught.value._render_traceback_()) == 1
+    assert 0 < panel.state.outer_step < 30 and "interrupted" in panel._head.value
     assert signal.getsignal(signal.SIGINT) is before
     asyncio.run(panel.run())
     assert panel.state.outer_step == 30 and [step for step, _ in panel.losses] == list(range(1, 31))
@@ -77,7 +86,7 @@ def test_divergence_is_not_hidden():
     panel = live.Panel(states(50, learning_rate=1e6))
     with pytest.raises(dd.Diverged, match="outer step"):
         asyncio.run(panel.run())
-    assert panel.state is not None and "diverged: outer step" in panel._view.value and panel._start.disabled
+    assert panel.state is not None and "diverged: outer step" in panel._head.value and panel._toggle.disabled
 
 
 def test_running_twice_is_running_once():
@@ -87,7 +96,7 @@ def test_running_twice_is_running_once():
         first = asyncio.ensure_future(panel.run())
         await asyncio.sleep(0)
         panel._stop.click()
-        panel._start.click()
+        panel._toggle.click()
         await asyncio.gather(first, panel.run())
         return panel
 
@@ -108,13 +117,21 @@ def test_it_costs_less_than_five_percent(digits):
 def test_playground_follows_the_sliders():
     data = made_up((1, 8, 8), 3, 60)
     dset = dd.DistilledSet.noise(data, passes=2, step_size=0.5)
-    ground = live.Playground(dset, lambda dset: 10 * float(dset.step_sizes.sum()), {"none": lambda d: d.with_step_sizes(0.0)})
+    measured = []
+
+    def measure(dset):
+        measured.append(dset)
+        return 10 * float(dset.step_sizes.sum())
+
+    ground = live.Playground(dset, measure, {"none": lambda d: d.with_step_sizes(0.0)})
     assert "10.0 %" in ground._result.value
     ground._sliders[0].value = 1.5
     assert "20.0 %" in ground._result.value and "10.0 % as learned" in ground._result.value
     ground._use.value = "none"
     assert "<b style='font-size:150%'>0.0 %" in ground._result.value
+    before = len(measured)
     ground._reset.click()
+    assert len(measured) == before + 1, "put back at once, measured once"
     assert [slider.value for slider in ground._sliders] == [0.5, 0.5] and ground._use.value == "as learned"
     assert dset.step_sizes.tolist() == [0.5, 0.5]
     data, _ = ground._repr_mimebundle_()
@@ -133,7 +150,7 @@ def test_held_out_networks_are_trained_but_once(tiny):
     explorer._number.value = 5
     assert explorer.scores() == expected[:5] and len(asked) == 2
     explorer._init.value = "orthogonal"
-    assert asked[-1] == "orthogonal" and "5 held-out networks" in explorer._result.value
+    assert asked[-1] == "orthogonal" and "5 held-out networks (orthogonal)" in explorer._result.value
     data, _ = explorer._repr_mimebundle_()
     assert "orthogonal" in data["text/plain"] and "image/png" in data
 
@@ -146,12 +163,12 @@ def test_pictures_say_what_they_show(shape, batches):
     assert f"{batches} x 10 images" in words and f"black = grey level {low:.2f}, white = {high:.2f}" in words
     canvas = show.tiles(dset, zoom=1)
     assert canvas.size == (10 * (shape[1] + 2) - 2, batches * (shape[1] + 2) - 2)
-    assert canvas.getextrema() == ((0, 255) if shape[0] == 1 else ((0, 255),) * 3)
+    assert canvas.getextrema() == ((0, 255),) * 4
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")
 def test_interrupt_in_a_real_kernel():
-    """The notebook's square button: the cell ends without an error, and running it again goes on."""
+    """The notebook's square button: the cell ends with one line, so do those behind it, and running it again goes on."""
     from jupyter_client.manager import start_new_kernel
 
     def printed(client, code, after_first_output=lambda: None):
@@ -162,20 +179,19 @@ def test_interrupt_in_a_real_kernel():
                 after_first_output()
             text.append(message["content"].get("text", "") if message["msg_type"] == "stream" else "")
 
-        reply = client.execute_interactive(code, timeout=240, output_hook=hook)
-        assert reply["content"]["status"] == "ok", reply["content"]
-        return "".join(text)
+        return client.execute_interactive(code, timeout=240, output_hook=hook)["content"], "".join(text)
 
     manager, client = start_new_kernel(kernel_name="python3", cwd=ROOT / "tests")
     try:
         printed(client, "from test_live import *\npanel = live.Panel(states(400), every=0)")
-        first = printed(client, "await panel.run()\nprint(panel.state.outer_step, panel._mode)",
-                        lambda: (time.sleep(2), manager.interrupt_kernel()))
-        step, mode = first.split()
-        assert mode == "interrupted" and 0 < int(step) < 400
-        second = printed(client, "panel._states = iter([next(panel._states), next(panel._states)])\n"
-                                 "await panel.run()\nprint(panel.state.outer_step, panel._mode)")
-        assert second.split() == [str(int(step) + 2), "finished"]
+        reply, _ = printed(client, "await panel.run()", lambda: (time.sleep(2), manager.interrupt_kernel()))
+        assert reply["status"] == "error" and reply["ename"] == "Interrupted", reply  # which ends Run All, too
+        assert reply["traceback"] == [reply["evalue"]] and "run this cell again to go on" in reply["evalue"]
+        step = int(re.search(r"outer step (\d+)", reply["evalue"])[1])
+        assert 0 < step < 400
+        printed(client, "panel._states = iter([next(panel._states), next(panel._states)])")
+        reply, second = printed(client, "await panel.run()\nprint(panel.state.outer_step, panel._mode)")
+        assert reply["status"] == "ok" and second.split() == [str(step + 2), "finished"]
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -198,3 +214,31 @@ def test_slides_turn_like_pages():
     assert data["text/plain"] == metadata["image/png"]["alt"] == "A curve at age <0>" and drawn == [0, 10]
     with pytest.raises(ValueError, match="nothing to slide through"):
         slides.Slides("age", [], draw)
+
+
+def test_first_steps_are_scored_and_compared():
+    """The rise is seen, beside the levels to compare with; the reader who predicted nothing has no line."""
+    begin, scored = dd.DistilledSet.noise(made_up(n=240)), []
+    panel = live.Panel(states(8), begin=begin, score=lambda dset: scored.append(dset) or 7.0,
+                       marks={"class means": 51.8, "your prediction": None})
+    asyncio.run(panel.run())
+    assert [step for step, _ in panel.scores] == [0, 1, 2, 4, 5, 8] and scored[0] is begin and len(scored) == 4
+    content = panel._content()
+    assert "class means 51.8" in content and "your prediction" not in content
+
+
+def test_what_is_outdated_is_dropped():
+    """Requests that come while one is at work: the old number is grey at once, and only the last is answered."""
+    async def session():
+        chosen = live.Choices(lambda which: measured.append(which) or {"share": which}, {"which": [1, 2, 3, 4]})
+        for which in (2, 3, 4):
+            chosen._lists["which"].value = which
+        greyed = chosen._result.value
+        while "computing" in chosen._result.value:
+            await asyncio.sleep(0.01)
+        return greyed, chosen._result.value
+
+    measured = []
+    greyed, answered = asyncio.run(session())
+    assert "opacity" in greyed and "computing" in greyed and "<b>4 %</b>" in answered
+    assert measured == [1, 4]

@@ -228,6 +228,8 @@ LAYERS = [layer.split() for layer in (
     layout
     show
     svg
+    stills
+    explore
     live
     slides
     maps
@@ -236,7 +238,9 @@ LAYERS = [layer.split() for layer in (
     course.checks
     course.tables
     course.a1
+    course.a1_learning
     course.a2
+    course.a2_seeds
     course.a3
     course.a3_learning
     course.a4
@@ -244,6 +248,7 @@ LAYERS = [layer.split() for layer in (
     course.a5
     course.a5_learning
     course.a5_sets
+    course.shown
     course.guard
     course.wall
     course.submission

@@ -11,14 +11,16 @@ from torch.utils.data import DataLoader
 
 import ddlite as dd
 from ddlite import batches, storage, unroll
+from ddlite.gallery.gtn import Generator
 from ddlite.gallery.idc import Patches
+from ddlite.gallery.past import Bases
 from ddlite.gallery.textures import Canvas
 
 
 class Scaled:
     """A storage with a draw: images are scaled by random signs. With `random=False` it is plain pixels."""
 
-    pictures, repeats, rate, decay = 1, 1, 1.0, True
+    pictures, rate, decay = 1, 1.0, True
 
     def __init__(self, random=False):
         self.random = random
@@ -53,7 +55,8 @@ def learn(dset, start, goal, **options):
     return last
 
 
-@pytest.mark.parametrize("kept", [dd.Pixels(), Patches(1), Canvas(1, 1, roll=False), Scaled()], ids=str)
+@pytest.mark.parametrize("kept", [dd.Pixels(), Patches(1), Canvas(1, 1, roll=False), Bases(None, down=1),
+                                  Generator(hidden=None), Scaled()], ids=str)
 @pytest.mark.parametrize("engine", ["plain", "adjoint", "chain"])
 def test_every_storage_can_be_plain_pixels(kept, engine, digits):
     """The same noise, the same images, the same learning: gradients included, number for number."""

@@ -42,7 +42,8 @@ def distill(options):
         content = output.with_name(f"{output.name}-seed{best['seed']}.safetensors").read_bytes()
         manifest.unlink(missing_ok=True)  # before the set that it belongs to changes: a manifest never lies
         write_bytes(path, content)
-        columns = ("seed", "validation", "test", "std", "min", "max", "before", "class_means", "seconds", "cpu_seconds")
+        columns = ("seed", "validation", "test", "std", "min", "max", "before", "class_means", "seconds", "cpu_seconds",
+                   "finite", "without_edges")
         per_seed = [{**{key: run[key] for key in columns if run.get(key) is not None}, **means_of(run)} for run in runs]
         write_json(manifest, {"command": command(), **best, "measures": rounded(best["measures"]),
                               "chosen": "the seed with the best validation accuracy", "seeds": per_seed})

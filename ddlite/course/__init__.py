@@ -8,11 +8,12 @@ from ddlite.course.checks import (
     example,
     follows,
     keys_of,
+    shuffled,
     small,
     teachers_seed,
     telling,
     watching,
 )
 
-__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "small", "teachers_seed", "telling",
-           "watching"]
+__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "shuffled", "small", "teachers_seed",
+           "telling", "watching"]

@@ -34,6 +34,8 @@ class CondensedGraph:
                              "and (n,) are needed.")
         if not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise ValueError(f"The labels must be class numbers in 0..{len(self.classes) - 1}.")
+        if not all(tensor.isfinite().all() for tensor in self.tensors().values()):
+            raise ValueError("The features or edges hold NaN or infinity: learn them with a smaller learning_rate.")
         edges = torch.zeros(n, n) if self.edges is None else self.edges
         if edges.shape != (n, n) or not torch.allclose(edges, edges.T) or edges.diagonal().any() or edges.min() < 0:
             raise ValueError(f"Edges {tuple(edges.shape)}: ({n}, {n}) are needed, symmetric, 0 or more, zeros along the "

@@ -143,6 +143,7 @@ def _loop(graph, first, settings, checkpoint):
                             counts / counts.max())
             share = (1 + math.cos(math.pi * (outer_step - 1) / settings["outer_steps"])) / 2
             learner.step(torch.autograd.grad(loss, list(learner.free.values())), share * settings["learning_rate"])
+            progress.check(outer_step, loss)
             small = now()
             seen = small.propagation @ (small.propagation @ small.features)
             for _ in range(settings["between"] if match < settings["matches"] - 1 else 0):

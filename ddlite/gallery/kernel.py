@@ -1,10 +1,10 @@
 """The tangent kernel: what an infinitely wide ReLU network, trained to the end on squares, knows of two images.
 
-    first layer         S = 2 x·z / d + b²,      T = S,      q(x) = S(x, x)
-    each hidden layer   c = S / √(q(x) q(z)),    a = arccos c
-                        E = √(q(x) q(z)) (sin a + (π − a) c) / 2π,    D = (π − a) / 2π
-                        S ← 2 E + b²,    T ← S + 2 D T,    q ← q + b²
-    the answers         f(X) = T(X, S) (T(S, S) + λ tr T(S, S) / n · I)⁻¹ Y
+    first layer:        S = 2 x·z / d + b²,      T = S,      q(x) = S(x, x)
+    each hidden layer:  c = S / √(q(x) q(z)),    a = arccos c,
+    its two means:      E = √(q(x) q(z)) (sin a + (π − a) c) / 2π,    D = (π − a) / 2π,
+    and so              S ← 2 E + b²,    T ← S + 2 D T,    q ← q + b²
+    the answers:        f(X) = T(X, S) (T(S, S) + λ tr T(S, S) / n · I)⁻¹ Y
 
 Jacot, Gabriel, Hongler: "Neural Tangent Kernel", NeurIPS 2018; the arc-cosine formula is Cho and Saul's, NIPS 2009. Weights of
 variance 2 and biases b = 0.1 are those of Nguyen, Chen, Lee (`kip`). E and D are the means of two ReLUs' product and of their

@@ -9,13 +9,14 @@ set in a fixed order; no augmentation.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import nn
 
 from ddlite import goals, unroll
 from ddlite.gallery.experts import Experts
-from ddlite.networks import MLP
+from ddlite.networks import MLP, ConvNet3
 
 
 class Follow(goals.Fit):
@@ -62,6 +63,13 @@ PROFILES = {
     "mtt": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 500},
         "quick-100": {"data": "digits", "network": MLP, "outer_steps": 250, "images_per_class_and_batch": 10},
+        # A training on few images takes longer steps than an expert's minibatches do: these are large, so that its are as few.
+        "laptop": {"data": "mnist", "network": MLP, "outer_steps": 600, "passes": 30, "step_size": 0.1, "experts": 5,
+                   "expert_epochs": 2, "ahead": 1, "last": 1, "expert_rate": 0.1, "expert_batch": 512},
+        "laptop-100": {"data": "mnist", "network": MLP, "outer_steps": 600, "images_per_class_and_batch": 10, "passes": 20,
+                       "step_size": 0.1, "expert_epochs": 4, "ahead": 1, "last": 3, "expert_rate": 0.1, "expert_batch": 1024},
+        "laptop-conv": {"data": "mnist", "network": partial(ConvNet3, width=16), "outer_steps": 300, "passes": 20, "experts": 5,
+                        "expert_epochs": 2, "ahead": 1, "last": 1, "expert_batch": 512},
     },
 }
 
