@@ -241,7 +241,10 @@ def test_bad_input_is_refused_in_words(digits):
         "bias=-1": lambda: kernel.tangent(x, x, bias=-1),
         "not positive definite with ridge=0: .* Set a larger ridge": lambda: kernel.regress(
             kernel.tangent(x, twice), kernel.tangent(twice, twice), drawn(12, 2), 0),
-        "The kernel of the support holds NaN": lambda: kernel.regress(x, x[:, :6] * math.nan, x),
+        "The kernel holds NaN or infinity: .*clamp": lambda: kernel.regress(x[:, :6], x[:, :6] * math.nan, x),
+        "The kernel holds NaN or infinity: .*arccos": lambda: kip.read(
+            real, digits.test, kernel=lambda x, z: torch.acos(1 + 1e-9 + 0 * x.flatten(1) @ z.flatten(1).T)),
+        "The kernel holds NaN": lambda: kernel.regress(x * math.nan, torch.eye(9, dtype=torch.float64), drawn(9, 2)),
         "ridge=-1": lambda: kernel.regress(x, x, x, -1),
         "batch_size=9: a whole number, 10 or more": lambda: kip.distill(real, digits, batch_size=9),
         "learning_rate=0": lambda: kip.distill(real, digits, learning_rate=0),

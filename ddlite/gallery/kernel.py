@@ -71,11 +71,12 @@ def regress(between: torch.Tensor, support: torch.Tensor, targets: torch.Tensor,
         targets: (n, classes).
         ridge: λ, relative to the mean of the support's diagonal.
 
-    Raises ValueError where the support's kernel holds NaN, or is not positive definite.
+    Raises ValueError where a kernel holds NaN, or the support's is not positive definite.
     """
     ridge, n = number("ridge", ridge, least=0), len(support)
-    if not support.isfinite().all():
-        raise ValueError("The kernel of the support holds NaN or infinity: look for such images, or a smaller learning_rate.")
+    if not (support.isfinite().all() and between.isfinite().all()):
+        raise ValueError("The kernel holds NaN or infinity: look for such images, clamp the cosine before arccos, or set a "
+                         "smaller learning_rate.")
     factor, failed = torch.linalg.cholesky_ex(support + ridge * support.diagonal().mean() * torch.eye(n).to(support))
     least = n * torch.finfo(support.dtype).eps * support.diagonal().amax()  # a smaller pivot is rounding
     if failed or factor.diagonal().amin() ** 2 < least:
