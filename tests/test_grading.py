@@ -2,11 +2,15 @@
 
 import csv
 import os
+import re
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from conftest import ROOT
 from test_assignments import SOURCES
@@ -108,6 +112,74 @@ def test_misbehaving_submissions(tiny, monkeypatch, walled):
         "http-equiv", "") for page in pages.values())
     if not walled:
         assert all(f"may not {deed}" in pages["bully"] for deed in ("start, or talk to", "read this file", "write or remove"))
+
+
+DEEDS = """
+import ctypes, mmap, os, resource, signal, socket, sqlite3, subprocess, sys
+import numpy, safetensors.torch, torch
+mate, marks, gone = {mate!r}, {marks!r}, []
+def by_folder():
+    place = os.open(os.path.dirname(mate), os.O_RDONLY)
+    os.write(os.open("ada.ipynb", os.O_WRONLY, dir_fd=place), b"mine")
+def by_c():
+    file = ctypes.CDLL(None).fopen(mate.encode(), b"r")
+    if not file: raise OSError("no such file")
+def full():
+    with open("large", "wb") as file:
+        for _ in range(300): file.write(bytes(2**20))
+for deed in (
+        lambda: torch.save({{}}, mate), lambda: safetensors.torch.save_file({{}}, mate), lambda: numpy.save(marks, 1),
+        lambda: sqlite3.connect(marks).execute("create table t (x)"), by_folder, by_c, full, lambda: torch.load(mate),
+        lambda: open(mate).read(), lambda: os.open(mate, os.O_RDONLY), lambda: os.truncate(mate, 0), lambda: os.unlink(mate),
+        lambda: os.rename("large", mate), lambda: os.link(mate, "stolen"), lambda: mmap.mmap(os.open(mate, os.O_RDWR), 0),
+        lambda: subprocess.run(["cp", mate, "stolen"], check=True, stderr=subprocess.DEVNULL),
+        lambda: open({source!r}).read(), lambda: open(os.path.join({home!r}, ".bashrc")).read(),
+        lambda: open("/usr/written", "w"), lambda: open("/etc/passwd").read(), lambda: os.kill({grader}, signal.SIGKILL),
+        lambda: resource.prlimit({grader}, resource.RLIMIT_CPU, (0, 0)),
+        lambda: socket.create_connection(("127.0.0.1", {port}), 2), lambda: os.environ["DDLITE_TEST_SECRET"]):
+    try:
+        deed()
+        gone.append(deed)
+    except (OSError, KeyError, RuntimeError, ValueError, sqlite3.Error, subprocess.SubprocessError,
+            safetensors.SafetensorError):
+        pass
+print("succ" + "eeded:", [deed.__code__.co_firstlineno for deed in gone], [deed.__code__.co_names for deed in gone])
+"""
+
+
+def test_what_the_wall_holds(tiny, monkeypatch):
+    """Whatever a submission tries, nobody else's file, mark or process is touched, and only its author loses points."""
+    folder, hand_in = tiny
+    if not wall.stands():
+        pytest.skip("no wall can be built here: install bubblewrap")
+    for old in (folder / "handed-in").glob("*"):
+        old.unlink() if not old.is_dir() else shutil.rmtree(old)
+    monkeypatch.setenv("DDLITE_TEST_SECRET", "the teacher's")
+    add, wrong = "def add(a, b):\n    return a + b", "def add(a, b):\n    return a - b"
+    hand_in("ada", add)
+    mate, kept = folder / "handed-in" / "ada.ipynb", (folder / "handed-in" / "ada.ipynb").read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        hand_in("burglar", DEEDS.format(mate=str(mate), marks=str(folder / "handed-in" / "grades.csv"),
+                                        source=str(folder / "source" / "T" / "T.ipynb"), home=str(Path.home()),
+                                        grader=os.getpid(), port=listening.getsockname()[1]) + add)
+        hand_in("survivor", "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', "
+                            f"'outlives-{os.getpid()}'], start_new_session=True)\n{add}")
+        hand_in("crowd", "import os, time\nfor _ in range(150):\n    if not os.fork():\n        time.sleep(600)\n" + add)
+        hand_in("impostor", f"{wrong}\nimport sys, types\nfake = types.ModuleType('ddlite.course')\n"
+                            "fake.check = lambda *_, **__: None\nfake.teachers_seed = lambda: 0\n"
+                            "sys.modules['ddlite.course'] = fake\n")
+        hand_in("patcher", f"{wrong}\nimport torch\ntorch.Tensor.max = lambda *_: torch.tensor(0.0)\n"
+                           "torch.Tensor.__le__ = lambda *_: torch.tensor(True)\n")
+        hand_in("peeper", "import sys\ndef add(a, b):\n    names = sys._getframe(1).f_locals\n    return a - b")
+        rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=3, minutes=1, gib=2)}
+    page = (folder / "handed-in" / "feedback" / "burglar.html").read_text(encoding="utf-8")
+    assert "succeeded: [] []" in page, re.findall("succeeded.*", page)
+    assert mate.read_bytes() == kept and rows["ada"]["total"] == rows["burglar"]["total"] == rows["survivor"]["total"] == 5
+    assert not any(f"outlives-{os.getpid()}" in (one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"]))
+    assert rows["crowd"]["total"] == 0 and "processes" in rows["crowd"]["note"]
+    for name in ("impostor", "patcher"):
+        assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3} and "tampered" in rows[name]["note"], rows[name]
+    assert "_getframe" in rows["peeper"]["note"] and not rows["ada"]["note"]
 
 
 def test_nothing_to_grade(tmp_path, capsys):

@@ -22,10 +22,19 @@ def seeds(my_seed, seed=0):
     few = sorted({0, 1, 2, 1023, 1024, 2**20 - 1, *torch.randint(2**20, (10,), generator=generator).tolist()})
     # So many that, of seeds made by a hash of 32 bits or drawn at random, some meet by chance.
     drawn = [torch.randint(many, (350_000,), generator=generator).tolist() for many in (3, 2**10, 2**20)]
-    named, meeting = {}, {}
-    for asked in itertools.chain(itertools.product(dd.starts.ROLES, (0, 1, 2, 42, 1023), some),
-                                 itertools.product(dd.starts.ROLES, range(1024), few),
-                                 zip(map(dd.starts.ROLES.__getitem__, drawn[0]), drawn[1], drawn[2])):
+    named = {}
+    for questions in (itertools.product(dd.starts.ROLES, (0, 1, 2, 42, 1023), some),
+                      itertools.product(dd.starts.ROLES, range(1024), few),
+                      zip(map(dd.starts.ROLES.__getitem__, drawn[0]), drawn[1], drawn[2])):
+        _check_meetings(my_seed, questions, named)
+    asked, largest = max(named.values(), key=lambda pair: pair[1])
+    demand(largest < 2**32, f"my_seed{asked} is {largest}: it needs more than 32 bits.")
+
+
+def _check_meetings(my_seed, questions, named):
+    """Complain if two questions, or one and an earlier one, have the same answer; `named` is {seed: (question, answer)}."""
+    meeting = {}
+    for asked in questions:
         mine = my_seed(*asked)
         if type(mine) is not int or mine < 0:
             demand(isinstance(mine, int) and not isinstance(mine, bool),
@@ -42,8 +51,6 @@ def seeds(my_seed, seed=0):
             "a network of one role is met in another, which is a leak.",
             "two experiments share a network.",
             "two networks of one role are the same.")[min(meeting)])
-    asked, largest = max(named.values(), key=lambda pair: pair[1])
-    demand(largest < 2**32, f"my_seed{asked} is {largest}: it needs more than 32 bits.")
 
 
 def _check_memory(my_seed, seed):

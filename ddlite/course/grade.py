@@ -128,6 +128,8 @@ def one(cells, note, assignment, handed_in, seed, minutes, gib):
     if note:
         return {}, 0.0, [note], None
     notebook, notes = submission.merged(cells, assignment)
+    if words := submission.unusual(cells, assignment):
+        notes.append(f"worth a look, as it may see or change the checks: {', '.join(words)}")
     with tempfile.TemporaryDirectory(prefix="ddlite-") as temporary:
         folder = Path(temporary)
         scratch = folder / "scratch"

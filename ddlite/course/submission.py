@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from collections import Counter
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import nbformat
 
 LARGEST = 20 * 2**20  # bytes of a notebook: pictures included, an honest one has one or two million
 PLACEHOLDER = "YOUR ANSWER HERE"
+UNUSUAL = re.compile(r"\b(_getframe|f_back|f_locals|currentframe|settrace|setprofile|get_referrers|get_objects|__closure__|"
+                     r"__code__|__subclasses__|cell_contents|get_ipython|teachers_seed|ctypes|addaudithook|sys\.modules)\b")
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,13 @@ def which(cells, known):
     counts = {one.name: sum(cell["id"] in one.worth or cell["id"] in one.ids for cell in cells) for one in known}
     best = max(known, key=lambda one: counts[one.name], default=None)
     return best if best and counts[best.name] else None
+
+
+def unusual(cells, assignment):
+    """Words in a student's cells that no task asks for, and that look into the checks or change them: for a person to judge."""
+    own = [cell["source"] for cell in cells if cell["cell_type"] == "code" and (
+        cell["id"] not in assignment.ids or assignment.ids[cell["id"]].metadata.nbgrader.get("solution"))]
+    return sorted({word for source in own for word in UNUSUAL.findall(source)})
 
 
 def merged(cells, assignment):

@@ -94,7 +94,7 @@ def tried(path, seeds, only="", kinds=("right", "wrong"), thorough=False, known=
             key = _key(path, hidden, code, seeds, thorough)
             if key not in known:
                 refused, later = said([code, visible], dict(names)), []
-                for seed in [] if refused and not thorough else seeds:
+                for seed in () if refused and not thorough else seeds:
                     os.environ["DDLITE_TEACHERS_SEED"] = str(seed)
                     later.append(said([code, hidden], dict(names)))
                 known[key] = refused, later
