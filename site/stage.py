@@ -55,7 +55,7 @@ def notebook(book, name, repository):
     if repository:
         where = repository.removeprefix("https://github.com/").rstrip("/")
         ways += [f"[open it in Colab](https://colab.research.google.com/github/{where}/blob/main/{name})",
-                 f"[open it in Binder](https://mybinder.org/v2/gh/{where}/main?urlpath=lab/tree/{name})"]
+                 f"[open it in Binder](https://mybinder.org/v2/gh/{where}/main?urlpath=lab/tree/student/{PurePosixPath(name).relative_to('notebooks')})"]
     words = f"This is a notebook, with its results as they are stored. {', '.join(ways)}."
     if any("live." in "".join(cell["source"]) for cell in book["cells"]):
         words += " Where it has sliders, this page has a still picture: [play on the first page](/index.md)."
