@@ -47,7 +47,7 @@ def notebook(book, name, repository):
         for output in cell.get("outputs", []):
             if words := output.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell["metadata"]["mystnb"] = {"image": {"alt": words}}
-        if source.startswith(("Markdown(tables.", "import tables")):  # what makes a table says nothing to a reader
+        if source.startswith(("Markdown(tables.", "import dots", "dots.")):  # what makes a table says nothing to a reader
             cell["metadata"].setdefault("tags", []).append("remove-input")
     first = next(cell for cell in book["cells"] if cell["cell_type"] == "markdown")
     title, _, rest = first["source"].partition("\n")
