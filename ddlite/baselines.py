@@ -133,16 +133,16 @@ def table(goal: Any, start: Any, images_per_class_and_batch: int = 1, batches: i
     random = [real_images(data, **size, seed=seed) for seed in range(max(draws, candidates))]
     tuned, _ = with_best_step_size(random[0], start, goal, passes=passes)  # one choice for all random sets
     random = [replace(dset, step_sizes=tuned.step_sizes) for dset in random]
-    yield "random real", _over_draws(random[:draws], start, goal, networks)
+    yield "random real", over_draws(random[:draws], start, goal, networks)
     scores = [evaluate(dset, start.networks("validation", 4), goal, data.validation, [dset.passes]).mean
               for dset in random[:candidates]]
     order = sorted(range(candidates), key=scores.__getitem__, reverse=True)
-    yield "best of random", _over_draws([random[k] for k in order[: max(1, candidates // 5)]], start, goal, networks)
+    yield "best of random", over_draws([random[k] for k in order[: max(1, candidates // 5)]], start, goal, networks)
     clusters = [centres(data, **size, seed=seed) for seed in range(draws)]
     tuned, _ = with_best_step_size(clusters[0], start, goal, passes=passes)
-    yield "k-means", _over_draws([replace(dset, step_sizes=tuned.step_sizes) for dset in clusters], start, goal, networks)
+    yield "k-means", over_draws([replace(dset, step_sizes=tuned.step_sizes) for dset in clusters], start, goal, networks)
     means, _ = with_best_step_size(class_means(data, batches), start, goal, passes=passes)
-    yield "class means", _over_draws([means], start, goal, networks)
+    yield "class means", over_draws([means], start, goal, networks)
     for name, sets in (("k-NN, random real", random[:draws]), ("k-NN, k-means", clusters)):
         yield name, _report(goal, [[nearest_neighbour(goal, dset)] for dset in sets], 0, "draw")
 
@@ -180,7 +180,7 @@ def from_scratch(goal: Any, start: Any, images_per_class: int = 1, recipe: Recip
     recipe, data, seeds = recipe or Recipe(), goal.data, range(whole("draws", draws, 1))
 
     def row(sets):
-        return _over_draws([replace(dset, recipe=recipe, step_sizes=None) for dset in sets], start, goal, networks)
+        return over_draws([replace(dset, recipe=recipe, step_sizes=None) for dset in sets], start, goal, networks)
 
     yield "random real", row([real_images(data, images_per_class, seed=seed) for seed in seeds])
     for storage in storages:
@@ -192,7 +192,7 @@ def from_scratch(goal: Any, start: Any, images_per_class: int = 1, recipe: Recip
     yield "all real images", all_images(goal, start, epochs, fully_trained)
 
 
-def _over_draws(sets, start, goal, networks):
+def over_draws(sets: Sequence[DistilledSet], start: Any, goal: Any, networks: int) -> Report:
     """One report over held-out networks, each trained on one of the sets, in turn; a fixed start has one, for every set."""
     each = -(-networks // len(sets))
     reports = [evaluate(dset, start.networks("held-out", min(each, networks - k * each), first=k * each), goal,

@@ -71,7 +71,7 @@ def _made(cls, data, stored, labels, passes, step_size, momentum, tied, recipe, 
     """A set for data of stored numbers, and labels of the stored images."""
     device, plain = data.train.images.device, storage is PIXELS
     stored = {name: tensor.to(device) for name, tensor in stored.items()}
-    labels = labels.repeat(1, storage.pictures, *[1] * (labels.dim() - 2)).to(device)
+    labels = labels.repeat(getattr(storage, "repeats", 1), storage.pictures, *[1] * (labels.dim() - 2)).to(device)
     step_size, momentum = number("step_size", step_size, above=0), number("momentum", momentum, least=0, below=1)
     sizes = torch.full((len(labels) * passes,), step_size, dtype=torch.float32, device=device)
     momentum = torch.tensor(momentum, dtype=torch.float32, device=device) if momentum else None

@@ -82,7 +82,8 @@ def load(name: str, root: str | Path | None = None, device: str | torch.device =
 
     Args:
         name: "digits" (1,797 handwritten digits that come with scikit-learn, 8x8 grey pixels made 24x24; nothing is
-            downloaded); "digits-shifted" (the same digits, slanted, on a cloudy ground: another domain); "mnist",
+            downloaded); "digits-shifted" (the same digits, slanted, on a cloudy ground: another domain); "textures" (five
+            kinds of surface, drawn when asked for); "mnist",
             "fashion-mnist", "usps", "svhn" or "cifar10" (through torchvision); "usps-mixed" (all of USPS, divided
             anew, with a black frame, as in the paper: USPS's own test images are harder than those to learn from);
             "voc2007" or "cub200" (`photographs`; about 15 GB in memory at 224 pixels); or the path of an .npz file with

@@ -28,7 +28,8 @@ class DistilledSet:
 
     Attributes:
         images: (batches, n, C, H, W), normalised, unbounded.
-        labels: (batches, n) class numbers, fixed; or (batches, n, classes) distributions, learned with the images.
+        labels: (batches, n) class numbers, fixed; or (batches, n, classes) distributions, learned with the images. A set whose
+            recipe has the loss "squares" may have any numbers there.
         step_sizes: (batches * passes,), 0 or more; None for a set that only a recipe applies.
         data: name of the data set that it stands for.
         classes: names of the classes.
@@ -118,8 +119,8 @@ class DistilledSet:
 
     @property
     def protocol(self) -> str:
-        """How the set is applied: "A", by its own gradient steps, or "B", from scratch by its recipe."""
-        return "B" if self.recipe else "A"
+        """How the set is applied: "A", by its own gradient steps, or "B", from scratch by its recipe ("B, augmented")."""
+        return self.recipe.protocol if self.recipe else "A"
 
     @property
     def floats(self) -> int:
@@ -193,7 +194,7 @@ class DistilledSet:
         tensors = {**self.tensors(), **{f"initial {k}": weight for k, weight in enumerate(self.initial or ())},
                    **{f"buffer {name}": buffer for name, buffer in (self.buffers or {}).items()}}
         return ((self.data, self.classes, self.mean, self.std, self.goal, self.start, self.recipe, self.tied,
-                 self.storage.describe(), list(tensors)), [*tensors.values()])
+                 self.storage.describe(), sorted(tensors)), [tensors[name] for name in sorted(tensors)])
 
     def __repr__(self):
         batches, n = self.labels.shape[:2]

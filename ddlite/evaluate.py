@@ -35,10 +35,11 @@ class Report:
         unit: what the scores are of, "network" unless said otherwise.
         draws: how many sets of images the networks were shared out among: the first networks to the first set, and so on.
         measures: of an attack, what else was measured: {words: for each network, percents as in `scores`}.
-        protocol: "A", the set's own gradient steps; "B", networks trained from scratch by the set's recipe; None for what
-            stands beside sets of both, such as training on all data.
+        protocol: "A", the set's own gradient steps; "B", networks trained from scratch by the set's recipe, "B, augmented"
+            where that moves the images; None for what stands beside sets of all kinds, such as training on all data.
         floats: how many numbers the images take, see `DistilledSet.floats`.
         diverged: how many networks gave NaN or infinite logits in the end, which count as no answer.
+        things: what was classified, "images" unless said otherwise.
     """
 
     after: tuple
@@ -54,6 +55,7 @@ class Report:
     protocol: str | None = "A"
     floats: int | None = None
     diverged: int = 0
+    things: str = "images"
 
     @property
     def before(self) -> float | None:
@@ -103,7 +105,7 @@ class Report:
         others = "".join(f"\n    {words}: {_line(first)} % before, {_line(last)} % after" if self.before is not None else
                          f"\n    {words}: {_line(last)} %" for words, first, last in self._ends())
         return (f"{self.mean:.1f}{spread} %{steps}{before}: {self._count()}, "
-                f"{self.images} {self.split} images of {self.data}{others}")
+                f"{self.images} {self.split} {self.things} of {self.data}{others}")
 
     __repr__ = __str__  # what a terminal shows; a notebook shows the table
 
@@ -120,7 +122,7 @@ class Report:
         what = "%" if self.measures else "accuracy, %"
         return (f"<table><thead><tr><th>{what}</th>{head}</tr></thead><tbody>{cells}</tbody></table>"
                 f"<p>{self.gradient_steps} gradient steps{self._how()}; {self._count()}, {self.images} {escape(self.split)} "
-                f"images of {escape(self.data)}{sure}.</p>")
+                f"{escape(self.things)} of {escape(self.data)}{sure}.</p>")
 
     def _ends(self):
         """(words, every network's first value, every network's last value) of each measure."""
@@ -128,7 +130,7 @@ class Report:
                 for words, lists in (self.measures or {}).items()]
 
     def _how(self):
-        return " from scratch (protocol B)" if self.protocol == "B" else ""
+        return f" from scratch (protocol {self.protocol})" if (self.protocol or "").startswith("B") else ""
 
     def _count(self):
         diverged = f" ({self.diverged} diverged)" if self.diverged else ""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ddlite import patterns
 from ddlite.machinery.arrays import set_aside
 from ddlite.photographs import sets as photographs
 
@@ -51,13 +52,16 @@ KNOWN = {
                      (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261), 32),
 }
 
-NAMES = ("digits", "digits-shifted", *KNOWN, *photographs.PHOTOGRAPHS)
+NAMES = ("digits", "digits-shifted", "textures", *KNOWN, *photographs.PHOTOGRAPHS)
 
 
 def arrays(name, root, size, download):
     """What `from_arrays` wants to be told of a data set, as keywords; see `ddlite.load`, which says what is raised."""
     if name in ("digits", "digits-shifted"):
         return _digits(name, 24 if size is None else size)
+    if name == "textures":
+        keys = ("x_train", "y_train", "x_test", "y_test")
+        return {**dict(zip(keys, patterns.textures(24 if size is None else size))), "classes": tuple(patterns.KINDS)}
     if name in photographs.PHOTOGRAPHS:
         return _photographs(name, root, 224 if size is None else size, download)
     if name in KNOWN:

@@ -1,4 +1,4 @@
-"""Live panels for notebooks: watch a distillation here; what to play with is in `explore`."""
+"""Live panels for notebooks: watch a distillation here; what to play with is in `explore`, pages to turn in `slides`."""
 
 import asyncio
 import base64

@@ -113,21 +113,24 @@ class ConvNet3(nn.Module):
         shape: one picture's (channels, height, width); 8 pixels or more.
         classes: how many outputs.
         width: channels of each block, 128 by custom; fewer are quicker.
+        padding: of the first convolution. The field has 3 where pictures have 28 pixels, which makes them 32.
 
-    >>> sum(weight.numel() for weight in ConvNet3().parameters())
-    308746
+    >>> [sum(weight.numel() for weight in ConvNet3(padding=padding).parameters()) for padding in (1, 3)]
+    [308746, 317706]
     """
 
-    def __init__(self, shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10, width: int = 128):
+    def __init__(self, shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10, width: int = 128, padding: int = 1):
         super().__init__()
         channels, height, width_of_picture = sizes(shape, classes)
         if min(height, width_of_picture) < 8:
             raise ValueError(f"ConvNet3 takes pictures of 8 pixels or more, not {height}x{width_of_picture}: resize them with "
                              "ddlite.load(..., size=8).")
         arguments.whole("width", width, 1)
+        wider = 2 * (arguments.whole("padding", padding, 1) - 1)
         self.blocks = nn.Sequential(*(layer for k in range(3) for layer in (
-            nn.Conv2d(width if k else channels, width, 3, padding=1), nn.GroupNorm(width, width), nn.ReLU(), nn.AvgPool2d(2))))
-        self.linear = nn.Linear(width * (height // 8) * (width_of_picture // 8), classes)
+            nn.Conv2d(width if k else channels, width, 3, padding=1 if k else padding), nn.GroupNorm(width, width), nn.ReLU(),
+            nn.AvgPool2d(2))))
+        self.linear = nn.Linear(width * ((height + wider) // 8) * ((width_of_picture + wider) // 8), classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.linear(self.blocks(images).flatten(1))

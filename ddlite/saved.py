@@ -43,6 +43,8 @@ def read(path):
 
 
 def _fields(path, tensors, about):
+    if "condensed graph" in about:
+        raise ValueError(f"{path} holds a graph and no images: ddlite.gallery.condensed.CondensedGraph.load(path) reads it.")
     if about.get("format") not in FORMATS or "labels" not in tensors:
         raise ValueError(f"{path} holds no distilled set that this ddlite can read (format {about.get('format')}, "
                          f"known: {FORMATS[0]} to {FORMATS[-1]}): a newer ddlite may.")

@@ -166,7 +166,9 @@ def sentence(state):
 
 @rc_context(STYLE)
 def lines(curves, xlabel, ylabel, words, log=False):
-    """A `Picture` of curves: {name: list of (x, y)}. `words` say what is to be seen; `log` makes the x axis logarithmic."""
+    """A `Picture` of curves: {name: list of (x, y)}. `words` say what is to be seen; `log` makes the x axis logarithmic, or
+    "both" axes.
+    """
     _some(curves, "curves")
     figure = Figure(figsize=(6, 3) if len(curves) <= 12 else (6, 4.5))
     axis = figure.subplots()
@@ -179,6 +181,8 @@ def lines(curves, xlabel, ylabel, words, log=False):
         places = places if len(places) < 10 else places[::4]
         axis.set_xticks(places, [f"{place:g}" for place in places])
         axis.set_xticks([], minor=True)
+    if log == "both":
+        axis.set_yscale("log")
     axis.grid(alpha=0.3)
     if len(curves) <= 12:
         axis.legend(frameon=False, fontsize=9)

@@ -15,19 +15,20 @@ class Pixels:
     """The images themselves.
 
     Attributes:
-        pictures: how many images one stored image decodes to.
+        pictures, repeats: how many images one stored image decodes to, and how many batches one stored batch
+            (1 in a storage that does not say).
         rate: the stored numbers learn at this multiple of the learning rate.
         decay: whether weight decay applies to them.
     """
 
-    pictures, rate, decay = 1, 1.0, True
+    pictures, repeats, rate, decay = 1, 1, 1.0, True
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Stored numbers to begin with, for images of a shape (batches, n, C, H, W), drawn from a `torch.Generator`."""
         return {"images": torch.randn(shape, generator=generator, dtype=torch.float32)}
 
     def encode(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Stored numbers for given images (batches, pictures * n, C, H, W), as near to them as they come."""
+        """Stored numbers for given images (repeats * batches, pictures * n, C, H, W), as near to them as they come."""
         return {"images": images}
 
     def draw(self, generator: torch.Generator) -> tuple:
@@ -35,7 +36,7 @@ class Pixels:
         return ()
 
     def decode(self, stored: dict[str, torch.Tensor], draw: tuple = ()) -> torch.Tensor:
-        """The images (batches, pictures * n, C, H, W) that stored numbers and a draw stand for; differentiable."""
+        """The images (repeats * batches, pictures * n, C, H, W) that stored numbers and a draw stand for; differentiable."""
         return stored["images"]
 
     def describe(self) -> dict:

@@ -99,7 +99,14 @@ def check_parts(dset):
         raise ValueError("A step size is negative: gradient descent would climb.")
     if dset.tied and not (sizes == sizes[0]).all():
         raise ValueError("The step sizes are tied and yet differ: give every step the same one, or set tied=False.")
-    if soft and (dset.labels.min() < 0 or (dset.labels.sum(-1) - 1).abs().max() > 1e-4):
-        raise ValueError("The labels are no distributions: each row must be 0 or more and sum to 1.")
+    if soft and not (dset.recipe and dset.recipe.loss == "squares"):
+        check_distributions(dset.labels)
     if not soft and (dset.labels.min() < 0 or dset.labels.max() >= len(dset.classes)):
         raise ValueError(f"The labels must be class numbers in 0..{len(dset.classes) - 1}.")
+
+
+def check_distributions(labels):
+    """Raise ValueError for labels (..., classes) that are no distributions. Only what is trained on squares takes others."""
+    if not (labels.min() >= 0 and (labels.sum(-1) - 1).abs().max() <= 1e-4):  # NaN is none, either
+        raise ValueError("The labels are no distributions: each row must be 0 or more and sum to 1. Targets of a kernel or of "
+                         "squares are for loss='squares' alone; a cross-entropy takes the classes, labels.argmax(-1).")

@@ -299,7 +299,7 @@ def test_a_pickle_in_an_npz_is_not_opened(npz):
 
 
 def test_unknown_names_and_devices():
-    with pytest.raises(ValueError, match="Known: 'digits', 'digits-shifted', 'mnist'"):
+    with pytest.raises(ValueError, match="Known: 'digits', 'digits-shifted', 'textures', 'mnist'"):
         dd.load("mnits")
     with pytest.raises(ValueError, match="use device='cpu'"):
         dd.load("digits", device="cuda:77")

@@ -120,7 +120,7 @@ def test_nothing_to_grade(tmp_path, capsys):
 
 def test_solved_and_unsolved(tmp_path, capsys):
     """One as a whole notebook, from the command line: the solutions have all points but those for the open question, the
-    student copy none. (All four are solved, task by task, in test_assignments.py; A1 is graded by nbgrader below.)"""
+    student copy none. (All are solved, task by task, in test_assignments.py; A1 is graded by nbgrader below.)"""
     path = SOURCES[3]
     (tmp_path / "solved.ipynb").write_bytes(path.read_bytes())
     (tmp_path / "unsolved.ipynb").write_bytes((COURSE / "release" / path.parent.name / path.name).read_bytes())

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, made_up
 
 import ddlite as dd
-from ddlite import live, show
+from ddlite import live, show, slides
 
 
 def states(outer_steps=8, **options):
@@ -195,6 +195,25 @@ def test_interrupt_in_a_real_kernel():
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_slides_turn_like_pages():
+    """Each picture is drawn once, with its sentence beside it; the first one stays in the saved notebook."""
+    drawn = []
+
+    def draw(age):
+        drawn.append(age)
+        return show.lines({"a": [(0, age), (1, 2)]}, "x", "y", f"A curve at age <{age}>")
+
+    pages = slides.Slides("age", [0, 5, 10], draw)
+    assert drawn == [0] and "at age &lt;0&gt;" in pages._view.value and "alt='A curve" in pages._view.value
+    for age in (10, 0, 10):
+        pages._slider.value = age
+    assert drawn == [0, 10] and "at age &lt;10&gt;" in pages._view.value
+    data, metadata = pages._repr_mimebundle_()
+    assert data["text/plain"] == metadata["image/png"]["alt"] == "A curve at age <0>" and drawn == [0, 10]
+    with pytest.raises(ValueError, match="nothing to slide through"):
+        slides.Slides("age", [], draw)
 
 
 def test_first_steps_are_scored_and_compared():

@@ -1,7 +1,11 @@
 """Lesson 5: gradients that are matched, against slow loops, finite differences, and what theory gives for nothing."""
 
+import json
+import signal
 from dataclasses import replace
+from functools import partial
 
+import filelock
 import pytest
 import torch
 from torch import nn
@@ -9,10 +13,12 @@ from torch.nn import functional as F
 
 import ddlite as dd
 from ddlite import batches, results
-from ddlite.cli import condense
+from ddlite.cli import methods, parser
+from ddlite.cli.common import Lines
+from ddlite.cli.main import main
 from ddlite.gallery import dc, idc
 from ddlite.gallery.walk import Walk
-from ddlite.machinery.files import fingerprint_of_file
+from ddlite.machinery.files import fingerprint_of_file, read_json
 
 
 @pytest.fixture(scope="module")
@@ -243,11 +249,33 @@ def test_bad_input_is_refused_in_words(digits):
         "a walk has one network at a time": lambda: next(dd.distill(noise, Walk(dd.RandomStart(dd.MLP, digits)),
                                                                     dc.Match(digits), 1, networks=2)),
         "'set', or a Data": lambda: Walk(dd.RandomStart(dd.MLP, digits), on="real"),
+        "given as start": lambda: Walk(digits),
+        "does not take images": lambda: Walk(dd.RandomStart(dd.MLP, digits), dd.load("digits", size=12)),
+        "k is True": lambda: idc.Patches(True),
+        "cannot cut pictures of 8x8": lambda: dd.DistilledSet.noise(digits, storage=idc.Patches(9)),
+        "of different arrays, .*take both at one": lambda: dc.distance([torch.ones(2, 2)], [torch.ones(2, 3)]),
+        "different arrays": lambda: dc.distance([torch.ones(2, 2)], []),
         "step_size": lambda: Walk(dd.RandomStart(dd.MLP, digits), step_size=0),
-        "no profile 'slow'": lambda: condense.settings_of("dc", "slow"),
+        "no profile 'slow'": lambda: methods.settings_of("dc", "slow"),
     }.items():
         with pytest.raises(ValueError, match=words.replace("(", r"\(")):
             call()
+
+
+def test_what_is_refused_loses_nothing(digits, tmp_path):
+    """A checkpoint, and a result on disk, stay as they are when the next command is none."""
+    path = tmp_path / "it.safetensors"
+    settings = {"outer_steps": 4, "batch_size": 40, "validation_networks": 1, "checkpoint": path, "checkpoint_every": 1}
+    noise, start = dd.DistilledSet.noise(digits), dd.RandomStart(dd.MLP, digits)
+    next(dd.distill(noise, start, dc.Match(digits), **settings))
+    kept = path.read_bytes()
+    for goal, words in ((dc.Match(digits, convolutions=True), "goal"), (dc.Match(digits, "squared"), "goal")):
+        with pytest.raises(ValueError, match=words):
+            next(dd.distill(noise, start, goal, **settings))
+    with pytest.raises(ValueError, match="batch_size|a real image of each"):
+        next(dd.distill(noise, start, dc.Match(digits), **{**settings, "batch_size": 3}))
+    assert path.read_bytes() == kept
+    assert [state.outer_step for state in dd.distill(noise, start, dc.Match(digits), **settings)] == [2, 3, 4]
 
 
 def test_learned_labels_can_be_matched_all_at_once(digits):
@@ -273,14 +301,101 @@ def test_convolutions_alone(digits):
     assert 0 < values[0] < values[1]
 
 
+RUN = ["distill", "--method", "idc", "--held-out", "2", "--outer-steps", "2", "--threads", "1", "--output"]
+
+
 def test_the_command_leaves_a_set_and_a_manifest(tmp_path, recwarn):
-    condense.main(["idc", "quick", "--seeds", "0", "1", "--held-out", "2", "--outer-steps", "2",
-                   "--output", str(tmp_path / "it")])
-    about, dset = dd.machinery.files.read_json(tmp_path / "it.json"), dd.DistilledSet.load(tmp_path / "it.safetensors")
+    main([*RUN, str(tmp_path / "it"), "--seeds", "0", "1"])
+    about, dset = read_json(tmp_path / "it.json"), dd.DistilledSet.load(tmp_path / "it.safetensors")
     assert len(about["seeds"]) == 2 and about["protocol"] == dset.protocol == "B" and dset.storage.k == 2
-    assert about["floats"] == dset.floats == 5760 and "idc quick --seeds 0 1" in about["command"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["it.json", "it.safetensors"]
+    assert about["floats"] == dset.floats == 5760 and about["method"] == "idc" and about["networks"] == 2
+    assert about["configuration"]["network"] == "MLP, 91,658 weights" and about["configuration"]["outer_steps"] == 2
+    assert about["set"] == fingerprint_of_file(tmp_path / "it.safetensors")
     assert not recwarn.list  # a set that matches is not one made to harm
+
+
+def test_a_method_has_the_guarantees_of_every_distillation(tmp_path, capsys):
+    """A finished result stands, another's is not overwritten, a lost set is made again, and two do not write at once."""
+    main([*RUN, str(tmp_path / "a")])
+    first, kept = capsys.readouterr().out, (tmp_path / "a.safetensors").read_bytes()
+    main([*RUN, str(tmp_path / "a")])
+    assert capsys.readouterr().out == first and not list(tmp_path.glob(".*"))
+    for other in (["--learning-rate", "0.2"], ["--method", "dc"], ["--profile", "laptop", "--data", "digits"]):
+        with pytest.raises(SystemExit, match="finished result of other settings .*--force"):
+            main([*RUN, str(tmp_path / "a"), *other])
+    with pytest.raises(SystemExit, match="finished result of other settings .*--force"):
+        main(["distill", "--outer-steps", "2", "--output", str(tmp_path / "a")])  # of lesson 1
+    assert (tmp_path / "a.safetensors").read_bytes() == kept
+    with filelock.FileLock(tmp_path / ".a.lock"), pytest.raises(SystemExit, match="Another process is writing"):
+        main([*RUN, str(tmp_path / "a")])
+    main([*RUN, str(tmp_path / "a"), "--outer-steps", "1", "--force"])
+    assert read_json(tmp_path / "a.json")["configuration"]["outer_steps"] == 1
+
+
+def test_an_interrupted_method_goes_on_with_the_same_numbers(tmp_path, monkeypatch):
+    words = [*RUN, str(tmp_path / "a"), "--method", "dc", "--outer-steps", "5", "--validate-every", "2"]
+    main(words)
+    whole = dd.DistilledSet.load(tmp_path / "a.safetensors")
+    tell, told = Lines.tell, []
+
+    def stop(lines, state):
+        told.append(state.outer_step)
+        if told == [1, 2, 3]:
+            signal.raise_signal(signal.SIGTERM)
+        tell(lines, state)
+
+    monkeypatch.setattr(Lines, "tell", stop)
+    words[words.index(str(tmp_path / "a"))] = str(tmp_path / "b")
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 128 + signal.SIGTERM and not (tmp_path / "b.json").exists()
+    main(words)
+    assert told == [1, 2, 3, 4, 5] and dd.DistilledSet.load(tmp_path / "b.safetensors") == whole
+
+
+@pytest.mark.parametrize("words, message", [
+    ("--profile slow", "no profile 'slow' of dc. Known: quick"), ("--profile latop", "Did you mean laptop"),
+    ("--passes 3", "dc has no setting passes. Known: images_per_class_and_batch"), ("--engine chain", "leave it out"),
+    ("--method kick", "invalid choice"), ("--experiment random", "not allowed with"),
+    ("--images-per-class 1.5", "a whole number"), ("--batch-size 5", "a real image of each of 10 classes"),
+    ("--data nothing", "no data set")])
+def test_a_method_with_settings_that_are_none(words, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["distill", "--method", "dc", "--output", str(tmp_path / "a"), *words.split()])
+    assert message in f"{end.value} {capsys.readouterr().err}" and not list(tmp_path.iterdir())
+
+
+def test_baselines_of_a_method(tmp_path, capsys):
+    main(["baselines", "--method", "idc", "--held-out", "2", "--epochs", "1", "--output", str(tmp_path / "b")])
+    rows = read_json(tmp_path / "b.json")["rows"]
+    assert list(rows) == ["random real", "real in Patches(2)", "real in Patches(3)", "class means", "all real images"]
+    assert rows["random real"]["protocol"] == "B" and rows["class means"]["text"] in capsys.readouterr().out
+
+
+def test_a_set_meets_other_networks_on_the_command_line(tmp_path, capsys, digits):
+    """A ConvNet3 of another width than customary is built again from what the set knows; other networks by their names."""
+    start = dd.RandomStart(partial(dd.ConvNet3, width=3, padding=3), digits, seed=4)
+    dset = replace(dd.DistilledSet.real(digits, recipe=dd.Recipe(epochs=2)), start=start.describe())
+    dset.save(tmp_path / "a.safetensors")
+    words = ["evaluate", str(tmp_path / "a.safetensors"), "--held-out", "2", "--json"]
+    main(words)
+    own = json.loads(capsys.readouterr().out)
+    assert own["scores"][0][-1] == dd.accuracy(dset.train(start.networks()[0]), digits.test)
+    main([*words, "--network", "MLP", "ConvNet3:2"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    narrow = dd.RandomStart(partial(dd.ConvNet3, width=2), digits, seed=4).networks("held-out", 2)
+    assert list(rows) == ["MLP", "ConvNet3:2"] and rows["MLP"]["protocol"] == "B"
+    assert rows["ConvNet3:2"]["mean"] == dd.evaluate(dset, narrow, dd.Fit(digits), digits.test).mean
+    for name in ("MLP:3", "distill", "ConvNet3:x", "nothing"):
+        with pytest.raises(SystemExit, match="none of ddlite's networks"):
+            main([*words, "--network", name])
+
+
+def test_the_parser_knows_the_methods():
+    assert parser.METHODS == tuple(methods.METHODS)
+    for method in methods.METHODS.values():
+        for settings in ({**method.defaults, **profile} for profile in method.profiles.values()):
+            assert "outer_steps" in settings and all(callable(value) for key, value in settings.items() if key == "network")
 
 
 @pytest.mark.parametrize("name, least", [("dc-digits-10", 87), ("dcc-digits-10", 87), ("idc-digits-10", 90.5),
@@ -290,8 +405,28 @@ def test_what_ships_is_what_was_measured(name, least):
     about, dset = dd.manifest(f"gallery/{name}"), dd.DistilledSet.shipped(f"gallery/{name}")
     with results.resources.as_file(results.ASSETS / f"gallery/{name}.safetensors") as path:
         assert about["set"] == fingerprint_of_file(path)
+    assert about["command"].startswith(f"python -m ddlite distill --method {about['method']} ") and about["commit"]
+    assert "dirty" not in about["commit"] and about["data_fingerprint"] == dd.load("digits").fingerprint
     assert len(about["seeds"]) == 3 and sum(run["test"] for run in about["seeds"]) / 3 > least
     assert about["validation"] == max(run["validation"] for run in about["seeds"])
     data = dd.load("digits")
     network = dd.RandomStart(dd.MLP, data, seed=about["seed"]).networks("held-out", 1)[0]
     assert abs(dd.accuracy(dset.train(network), data.test) - about["scores"][0]) < 1.5
+
+
+def test_collective_matching_takes_half_the_time():
+    """As it ships: seconds of the processor for each seed."""
+    dc_seconds, dcc_seconds = ([run["cpu_seconds"] for run in dd.manifest(f"gallery/{name}-digits-10")["seeds"]]
+                               for name in ("dc", "dcc"))
+    assert sum(dcc_seconds) < sum(dc_seconds) / 2
+
+
+def test_every_matched_set_is_its_manifests():
+    """Whatever ships was judged by five networks or more, of the kind and by the protocol that the set itself knows."""
+    names = [name for name in dd.shipped("gallery") if dd.manifest(name).get("method") in ("dc", "dcc", "idc")]
+    for name in names:
+        about, dset = dd.manifest(name), dd.DistilledSet.shipped(name)
+        with results.resources.as_file(results.ASSETS / f"{name}.safetensors") as path:
+            assert about["set"] == fingerprint_of_file(path)
+        assert about["networks"] >= 5 and about["protocol"] == dset.protocol and about["floats"] == dset.floats
+        assert about["configuration"]["network"].startswith(dset.start["network"])

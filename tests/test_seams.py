@@ -11,7 +11,10 @@ from torch.utils.data import DataLoader
 
 import ddlite as dd
 from ddlite import batches, storage, unroll
+from ddlite.gallery.gtn import Generator
 from ddlite.gallery.idc import Patches
+from ddlite.gallery.past import Bases
+from ddlite.gallery.textures import Canvas
 
 
 class Scaled:
@@ -37,6 +40,9 @@ class Scaled:
     def describe(self):
         return {"kind": "test.Scaled", "random": self.random}
 
+    def __repr__(self):
+        return f"Scaled({self.random})"
+
 
 @pytest.fixture(scope="module")
 def digits():
@@ -49,7 +55,8 @@ def learn(dset, start, goal, **options):
     return last
 
 
-@pytest.mark.parametrize("kept", [dd.Pixels(), Patches(1), Scaled()], ids=["Pixels", "Patches(1)", "Scaled()"])
+@pytest.mark.parametrize("kept", [dd.Pixels(), Patches(1), Canvas(1, 1, roll=False), Bases(None, down=1),
+                                  Generator(hidden=None), Scaled()], ids=str)
 @pytest.mark.parametrize("engine", ["plain", "adjoint", "chain"])
 def test_every_storage_can_be_plain_pixels(kept, engine, digits):
     """The same noise, the same images, the same learning: gradients included, number for number."""

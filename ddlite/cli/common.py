@@ -14,6 +14,7 @@ import filelock
 import torch
 
 import ddlite as dd
+from ddlite.cli.parser import SETTINGS
 from ddlite.machinery import ranks
 from ddlite.machinery.files import read_json
 
@@ -75,6 +76,10 @@ class Lines:
 
 def prepare(options):
     """Settings, data, and what identifies a result: its configuration, its data, the engine and the number of threads."""
+    if "held_out" in options and options.held_out is None:
+        options.held_out = 10 if options.method else 200
+    if getattr(options, "method", None):
+        return prepare_method(options)
     known = {field.name for field in fields(dd.profiles.Settings)}
     changes = {name: value for name, value in vars(options).items() if name in known - {"start"}}
     profiles = dd.profiles.PROFILES[options.experiment]
@@ -95,6 +100,21 @@ def prepare(options):
     several = {} if settings.start == "fixed" or settings.known else {"held_out": getattr(options, "held_out", None)}
     return settings, data, {"configuration": configuration, "data_fingerprint": data.fingerprint, **several,
                             "engine": getattr(options, "engine", None), "threads": torch.get_num_threads()}
+
+
+def prepare_method(options):
+    """The same for a method of the gallery, whose settings are a dict."""
+    from ddlite.cli import methods  # the gallery is needed by nobody else
+
+    if getattr(options, "engine", None):
+        raise ValueError(f"--engine is for trainings that are differentiated, and {options.method} chooses its own way: leave "
+                         "it out.")
+    changes = {name: getattr(options, name) for name in SETTINGS}
+    settings = methods.settings_of(options.method, options.profile, **changes)
+    data = methods.METHODS[options.method].load(settings, options.device)
+    return settings, data, {"method": options.method, "configuration": methods.as_json(settings, data),
+                            "data_fingerprint": data.fingerprint, "held_out": options.held_out, "engine": None,
+                            "threads": torch.get_num_threads()}
 
 
 def starts(settings, data, seed, held_out):
@@ -132,7 +152,7 @@ def kept(manifest):
 
 def open_set(name):
     """A set from a file, or one that ships."""
-    return dd.DistilledSet.shipped(name) if name in dd.shipped() else dd.DistilledSet.load(name)
+    return dd.DistilledSet.shipped(name) if name in (*dd.shipped(), *dd.shipped("gallery")) else dd.DistilledSet.load(name)
 
 
 def command():

@@ -42,7 +42,8 @@ def distill(options):
         content = output.with_name(f"{output.name}-seed{best['seed']}.safetensors").read_bytes()
         manifest.unlink(missing_ok=True)  # before the set that it belongs to changes: a manifest never lies
         write_bytes(path, content)
-        columns = ("seed", "validation", "test", "std", "min", "max", "before", "class_means", "seconds")
+        columns = ("seed", "validation", "test", "std", "min", "max", "before", "class_means", "seconds", "cpu_seconds",
+                   "finite", "without_edges")
         per_seed = [{**{key: run[key] for key in columns if run.get(key) is not None}, **means_of(run)} for run in runs]
         write_json(manifest, {"command": command(), **best, "measures": rounded(best["measures"]),
                               "chosen": "the seed with the best validation accuracy", "seeds": per_seed})
@@ -131,14 +132,10 @@ def one_seed(settings, data, seed, options, path, checkpoint, stale):
 
     Manifests in `stale` belong to an earlier set: they go when the set does.
     """
-    held_out, engine = options.held_out, options.engine
-    start, goal = starts(settings, data, seed, held_out), settings.goal(data)
-    states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, engine=engine, checkpoint=checkpoint,
-                        **settings.outer())
-    began, first, first_process, fixed = time.monotonic(), None, ranks.here()[0] == 0, isinstance(start, dd.FixedStart)
-    initial = list(start.network.parameters()) if fixed else None
-    lines = Lines(f"seed {seed}", settings.outer_steps, first_process)
-    with asked_to_stop() as asked, tqdm(total=settings.outer_steps, desc=f"seed {seed}", unit="step", mininterval=1,
+    states, judge, total, initial = begin(settings, data, seed, options, checkpoint)
+    began, first, first_process = (time.monotonic(), time.process_time()), None, ranks.here()[0] == 0
+    lines = Lines(f"seed {seed}", total, first_process)
+    with asked_to_stop() as asked, tqdm(total=total, desc=f"seed {seed}", unit="step", mininterval=1,
                                         disable=None if first_process else True) as bar:
         try:
             for state in states:
@@ -155,30 +152,53 @@ def one_seed(settings, data, seed, options, path, checkpoint, stale):
                 raise
             save(error.state.best, path, initial, stale)
             raise dd.Diverged(f"{error} It was written to {path}.", error.state) from error
-    seconds, best = time.monotonic() - began, state.best
+    seconds, best = (time.monotonic() - began[0], time.process_time() - began[1]), state.best
     if first_process:
         save(best, path, initial, stale)
-    report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test,
-                         [best.passes] if settings.start == "random" else None)
-    results = {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "std": report.std,
-               "min": min(report.final), "max": max(report.final), "interval": report.interval, "before": report.before,
-               "networks": len(report.scores), "scores": [round(score, 2) for score in report.final],
-               "measures": report.measures, "gradient_steps": report.gradient_steps,
-               "step_sizes": [round(size, 4) for size in best.step_sizes.tolist()],
-               "momentum": None if best.momentum is None else round(best.momentum.item(), 4),
-               "seconds": round(seconds, 1) if first == 1 else None}  # unknown where it was interrupted
-    if fixed:
-        means = dd.baselines.class_means(data, settings.batches, settings.passes)
-        means, _ = dd.baselines.with_best_step_size(means, start, goal)
-        results["class_means"] = dd.evaluate(means, start.networks(), goal, data.test, [means.passes]).mean
-    return results
+    report, more = judge(best, options.held_out)
+    whole = first == 1  # else it was interrupted, and nobody knows how long it took
+    return {"seed": seed, "validation": round(state.best_score, 3), "test": report.mean, "std": report.std,
+            "min": min(report.final), "max": max(report.final), "interval": report.interval, "before": report.before,
+            "networks": len(report.scores), "scores": [round(score, 2) for score in report.final],
+            "measures": report.measures, "protocol": report.protocol, "floats": report.floats,
+            "gradient_steps": report.gradient_steps, "seconds": round(seconds[0], 1) if whole else None,
+            "cpu_seconds": round(seconds[1], 1) if whole else None, **more}
+
+
+def begin(settings, data, seed, options, checkpoint):
+    """One distillation, about to begin: its states, what judges its best set, outer steps, and weights of a fixed start.
+
+    The judge takes the set and a number of held-out networks, and returns a `Report` and what else is to be said.
+    """
+    if options.method:
+        from ddlite.cli import methods  # the gallery is needed by nobody else
+
+        states, judge = methods.METHODS[options.method].run(settings, data, seed)
+        return states(checkpoint), judge, settings["outer_steps"], None
+    start, goal = starts(settings, data, seed, options.held_out), settings.goal(data)
+    fixed = isinstance(start, dd.FixedStart)
+
+    def judge(best, held_out):
+        report = dd.evaluate(best, start.networks("held-out", held_out), goal, data.test,
+                             [best.passes] if settings.start == "random" else None)
+        more = {"step_sizes": [round(size, 4) for size in best.step_sizes.tolist()],
+                "momentum": None if best.momentum is None else round(best.momentum.item(), 4)}
+        if fixed:
+            means = dd.baselines.class_means(data, settings.batches, settings.passes)
+            means, _ = dd.baselines.with_best_step_size(means, start, goal)
+            more["class_means"] = dd.evaluate(means, start.networks(), goal, data.test, [means.passes]).mean
+        return report, more
+
+    states = dd.distill(settings.noise(data, seed), start, goal, seed=seed, engine=options.engine, checkpoint=checkpoint,
+                        **settings.outer())
+    return states, judge, settings.outer_steps, list(start.network.parameters()) if fixed else None
 
 
 def save(dset, path, initial, stale):
     """Write a set, after the manifests of the set that it replaces are gone."""
     for manifest in stale:
         manifest.unlink(missing_ok=True)
-    dset.save(path, initial)
+    dset.save(path, initial) if initial else dset.save(path)
 
 
 def compare_baselines(options):
@@ -193,11 +213,17 @@ def write_baselines(options):
     manifest = options.output.with_name(f"{options.output.name}.json")
     identity = {**identity, "epochs": options.epochs}
     refuse_to_overwrite(manifest, identity, options.force)
-    start, rows = starts(settings, data, 0, options.held_out), {}
-    about = {"command": command(), **identity, "commit": commit(), "machine": machine(options.device)}
-    with tqdm(total=7, desc="baselines", disable=None) as bar:
-        for name, report in dd.baselines.table(settings.goal(data), start, round(settings.images_per_class_and_batch),
-                                               settings.batches, networks=options.held_out, epochs=options.epochs):
+    if options.method:
+        from ddlite.cli import methods  # the gallery is needed by nobody else
+
+        found = methods.METHODS[options.method].baselines(settings, data, options.held_out, options.epochs)
+    else:
+        start = starts(settings, data, 0, options.held_out)
+        found = dd.baselines.table(settings.goal(data), start, round(settings.images_per_class_and_batch), settings.batches,
+                                   networks=options.held_out, epochs=options.epochs)
+    rows, about = {}, {"command": command(), **identity, "commit": commit(), "machine": machine(options.device)}
+    with tqdm(desc="baselines", disable=None) as bar:
+        for name, report in found:
             rows[name] = {**report.to_dict(), "text": str(report)}
             write_json(manifest, {**about, "rows": rows})  # each may take long
             bar.update()

@@ -13,6 +13,7 @@ from pathlib import Path
 import ddlite
 
 EXPERIMENTS = ("fixed", "random", "adaptation", "attack")
+METHODS = ("dc", "dcc", "idc", "mtt", "textures", "kip", "gcond")
 POOLS = ("adaptation", "attack")
 ENGINES = ("plain", "adjoint", "chain")
 GOALS = (90.0, 93.8)  # validation accuracies of the benchmark
@@ -106,13 +107,16 @@ def _learn(commands):
     pretrain.add_argument("--force", action="store_true", help="overwrite a finished result of other settings")
     for each in (distill, baselines, pretrain):
         fills = each is pretrain
-        each.add_argument("--experiment", "--start", choices=POOLS if fills else EXPERIMENTS,
-                          default="adaptation" if fills else "fixed",
-                          help="one network, fresh ones, or pre-trained ones to adapt or attack (%(default)s)")
+        which = each.add_mutually_exclusive_group()
+        which.add_argument("--experiment", "--start", choices=POOLS if fills else EXPERIMENTS,
+                           default="adaptation" if fills else "fixed",
+                           help="one network, fresh ones, or pre-trained ones to adapt or attack (%(default)s)")
+        if not fills:
+            which.add_argument("--method", choices=METHODS, help="a later method, from the gallery, in place of an experiment")
         each.add_argument("--profile", default="quick", metavar="NAME", help="settings; `ddlite profiles` lists them (quick)")
         each.add_argument("--output", type=output, required=True, help="the results: OUTPUT.json (and OUTPUT.safetensors)")
         if not fills:
-            _held_out(each)
+            _held_out(each, None)
         _machine(each)
         if each is not baselines:
             _processes(each)
@@ -139,6 +143,8 @@ def _look(commands):
     judge.add_argument("set", type=name, help="a .safetensors file, or the name of a set that ships")
     judge.add_argument("--data", metavar="NAME", help="on which to score, normalised alike (the set's own)")
     judge.add_argument("--source", metavar="NAME", help="on which its networks were pre-trained, where that is a file of yours")
+    judge.add_argument("--network", nargs="+", metavar="NAME",
+                       help="other networks than the set's own: MLP, LeNet, SmallLeNet, ConvNet3, or ConvNet3:16 of width 16")
     judge.add_argument("--json", action="store_true", help="print all numbers as JSON")
     _held_out(judge)
     _machine(judge)
@@ -148,9 +154,10 @@ def _look(commands):
     show.add_argument("set", type=name, help="a .safetensors file, or the name of a set that ships")
     show.add_argument("--output", type=output, required=True, help="the picture: OUTPUT.png")
     _command(commands, "sets", "list the sets that ship", "ddlite sets", "ddlite evaluate digits-fixed-10")
-    profiles = _command(commands, "profiles", "list the settings of each experiment and profile", "ddlite profiles",
+    profiles = _command(commands, "profiles", "list the settings of each experiment, method and profile", "ddlite profiles",
                         "ddlite profiles random")
-    profiles.add_argument("experiment", nargs="?", choices=EXPERIMENTS, help="one experiment alone (all)")
+    profiles.add_argument("experiment", nargs="?", choices=(*EXPERIMENTS, *METHODS), metavar="NAME",
+                          help=f"one experiment or method alone: {', '.join((*EXPERIMENTS, *METHODS))} (all)")
 
 
 def _command(commands, name, words, *examples):
@@ -159,9 +166,10 @@ def _command(commands, name, words, *examples):
                                epilog="examples:\n" + "\n".join(f"  {example}" for example in examples))
 
 
-def _held_out(command):
-    command.add_argument("--held-out", type=whole_number(1, 100_000), default=200, metavar="N",
-                         help="held-out networks, unless the start is fixed: 1 to 100,000 (200)")
+def _held_out(command, default=200):
+    command.add_argument("--held-out", type=whole_number(1, 100_000), default=default, metavar="N",
+                         help="held-out networks, unless the start is fixed: 1 to 100,000 "
+                              f"({default or '200; 10 of a --method'})")
 
 
 def _machine(command):

@@ -1,4 +1,4 @@
-"""What the assignments check answers with (`checks`; `a1` to `a4`, one call a task), and how they are graded (`grade`)."""
+"""What the assignments check answers with (`checks`; `a1` to `a5`, one call a task), and how they are graded (`grade`)."""
 
 from ddlite.course.checks import (
     alone,
@@ -8,11 +8,12 @@ from ddlite.course.checks import (
     example,
     follows,
     keys_of,
+    shuffled,
     small,
     teachers_seed,
     telling,
     watching,
 )
 
-__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "small", "teachers_seed", "telling",
-           "watching"]
+__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "shuffled", "small", "teachers_seed",
+           "telling", "watching"]

@@ -1,12 +1,9 @@
 """The checks of assignment 1, one call a task: differentiate through a training step."""
 
-import math
-from dataclasses import replace
-
 import torch
 
 import ddlite as dd
-from ddlite.course.checks import alone, check, demand, equal, example, follows, keys_of, small, telling
+from ddlite.course.checks import alone, check, demand, equal, example, follows, telling
 
 ALL = slice(None)
 
@@ -16,8 +13,8 @@ def hand(by_hand, seed=1):
     for number in range(4):
         given, right, mistakes = telling(_hand, seed + 100 * number)
         try:
-            with torch.inference_mode(), alone(by_hand, "by_differences"):
-                mine = by_hand(*given)
+            with torch.inference_mode(), alone(by_hand, "by_differences", autograd=False):
+                mine = by_hand(*(Given(one, moves) for one, moves in zip(given, (False, True, False, True, False))))
         except RuntimeError as error:
             demand("grad" not in str(error) and "inference" not in str(error).lower(),
                    "Compute the formulas: PyTorch's autograd is switched off here.")
@@ -26,6 +23,32 @@ def hand(by_hand, seed=1):
         first, *others = (abs(float(one) / other - 1) for one, other in zip(mine, right))
         demand(first > 1e-13 or max(others) < 1e-11, "These derivatives agree to nine digits or so, as finite differences do: "
                "compute the formulas.")
+
+
+class Given(float):
+    """A number that an answer is called with. Who moves x or eta a little, as finite differences do, is told so."""
+
+    def __new__(cls, value, watched=False):
+        number = super().__new__(cls, value)
+        number.watched = watched
+        return number
+
+
+def _operation(name):
+    plain, adds, scales = getattr(float, name), "add" in name or "sub" in name, "mul" in name or "truediv" in name
+
+    def operation(self, other):
+        if self.watched and type(other) in (int, float, complex):  # nothing that was computed from what was given
+            demand(not ((adds and other != 0) or (scales and 0 < abs(other - 1) < 0.1)),
+                   "A number that was handed in is moved a little: are these finite differences? Compute the formulas.")
+        result = plain(self, other)
+        return Given(result) if type(result) is float else result
+
+    return operation
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"):
+    setattr(Given, f"__{_name}__", _operation(f"__{_name}__"))
 
 
 def _hand(seed):
@@ -49,6 +72,7 @@ def _hand(seed):
         "These are the derivatives of w1. The chain rule wants dG/dw1 = 2 (w1 - wanted), too.": (w1, by_x, by_eta),
         "dG/dw1 is 2 (w1 - wanted), at the new weight, not at the old one.":
             (w1, 2 * (w - wanted) * by_x, 2 * (w - wanted) * by_eta),
+        "dG/dw1 is 2 (w1 - wanted), with its sign.": (w1, abs(outer) * by_x, abs(outer) * by_eta),
         "The two derivatives are in the wrong order: first dG/dx, then dG/deta.": (w1, right[2], right[1]),
         "A factor 2 is missing in both derivatives: the goal's square has one, and the step, too.":
             (w1, right[1] / 2, right[2] / 2),
@@ -66,10 +90,15 @@ def step(answer, seed=1):
         loss, weights, images, labels, step_sizes = example(seed + 10 * number, batches=3)
         images, labels = images[number].requires_grad_(), labels[number]
         step_size = step_sizes[number].clone().requires_grad_()
-        given = loss, weights, images, labels, step_size
+        given, calls = (loss, weights, images, labels, step_size), []
+
+        def counted(*arguments, loss=loss, calls=calls):
+            calls.append(len(arguments))
+            return loss(*arguments)
+
         before, picture = [w.detach().clone() for w in weights], images.detach().clone()
         with alone(answer, "slow_step"):
-            new = answer(*given)
+            new = answer(counted, *given[1:])
         demand(all(torch.equal(w, b) for w, b in zip(weights, before)),
                "The weights that came in were changed: compute w - step_size * g, without -= or .data.")
         demand(torch.equal(images, picture), "The images that came in were changed.")
@@ -80,10 +109,13 @@ def step(answer, seed=1):
         follows(new, images, "The new weights do not depend on the images for autograd: the gradient "
                 "needs create_graph=True, and neither it nor the images may be detached.")
         _check_slopes(new, wanted, {"old weights": weights[0], "images": images, "step size": step_size})
+        demand(len(calls) <= 2 * len(weights), f"The loss was called {len(calls)} times: are these finite differences? Compute "
+               "it once, and let torch.autograd.grad differentiate it.")
         with alone(answer, "slow_step"):
-            once_more, second = answer(*given), answer(loss, wanted, images, labels, step_size)
-        demand(equal(once_more, [w.detach() for w in wanted]), "Called a second time, it gives other weights: gradients in "
-               ".grad add up from call to call; torch.autograd.grad starts anew.")
+            once_more = answer(*given)
+            demand(equal(once_more, [w.detach() for w in wanted]), "Called a second time, it gives other weights: gradients in "
+                   ".grad add up from call to call; torch.autograd.grad starts anew.")
+            second = answer(loss, wanted, images, labels, step_size)
         check(second, [w.detach() for w in dd.train(loss, wanted, [(images, labels, step_size)])],
               what="A step that follows another one: step(..., the new weights, ...)")
 
@@ -213,100 +245,3 @@ def _exact(given, goal_loss):
     loss, *others = given
     value, gradients = dd.meta_gradient(loss, goal_loss, *others)
     return value, gradients["images"], gradients["step_sizes"]
-
-
-def distil(answer, data, seed=0, outer_steps=150):
-    """Task 5: `distil(...)` learns ten images. Returns the learned set and its accuracy on the validation images in percent."""
-    for rounds in (4, outer_steps):  # a few first: what is wrong at once need not be waited for
-        learned, accuracy, before = _distilled(answer, data, seed, rounds)
-    for more in (1, 2):  # luck with the first weights must not decide
-        if accuracy < 75:
-            learned, accuracy, before = max((_distilled(answer, data, seed + 5000 * more, outer_steps),
-                                             (learned, accuracy, before)), key=lambda one: one[1])
-    demand(accuracy > before + 20, f"After training on your images, {accuracy:.0f} % of the validation images are classified "
-           f"correctly; on the noise it was {before:.0f} %. Nothing was learned: do you move against the gradient, and with "
-           "the learning rates of the text?")
-    demand(accuracy >= 75, f"{accuracy:.0f} % of the validation images are classified correctly; more than 80 % can be had. "
-           "Something is learned: are the learning rates those of the text? Do you clamp in place (clamp_), so that the "
-           "optimiser keeps its tensor? Is what you return the last round's?")
-    return learned, accuracy
-
-
-def _distilled(answer, data, seed, rounds):
-    """One run on classes with other numbers and on a part of the real images, each call of the loss noted."""
-    generator = torch.Generator().manual_seed(seed)
-    names = torch.randperm(len(data.classes), generator=generator)
-    part = torch.randperm(len(data.train), generator=generator)[: 9 * len(data.train) // 10]
-    real_images, real_labels = data.train.images[part], names[data.train.labels[part]]
-    network = dd.initialise(small(data.shape, len(data.classes)), seed)
-    noise = dd.DistilledSet.noise(data, passes=3, step_size=0.1, seed=seed)
-    noise = replace(noise, labels=names[noise.labels])
-    images, step_sizes, kept = noise.images.clone(), noise.step_sizes.clone(), dd.weights_of(network)
-    loss, notes = _noted(dd.loss_of(network), kept[0])
-    torch.manual_seed(seed)
-    with alone(answer):
-        answered = answer(loss, dd.weights_of(network), images, noise.labels, step_sizes, real_images, real_labels, rounds)
-    demand(isinstance(answered, (tuple, list)) and len(answered) == 2, "Return two things: images, step_sizes.")
-    demand(torch.equal(images, noise.images) and torch.equal(step_sizes, noise.step_sizes) and not images.requires_grad,
-           "The images or step sizes that came in were changed: let the optimiser hold copies (.detach().clone()).")
-    for one, other, words in zip(answered, (images, step_sizes), ("images", "step sizes")):
-        demand(isinstance(one, torch.Tensor) and one.shape == other.shape,
-               f"The {words} must be a tensor of the shape {tuple(other.shape)}.")
-        demand(torch.isfinite(one).all(), "There are NaN in the result: it diverged. Is the learning rate too high, a gradient "
-               "not clipped?")
-        demand(not torch.equal(one, other), f"The {words} have not moved: does the optimiser hold them, and do they get "
-               "a .grad?")
-    demand((answered[1] > 0).all(), "A step size is 0 or negative: clamp them after each round.")
-    _check_rounds(notes, rounds, dict(zip(keys_of(real_images), real_labels.tolist())), data, noise)
-    learned = replace(noise, images=answered[0].detach(), step_sizes=answered[1].detach())
-    drift = learned.images - noise.images
-    demand(drift.norm() > 1e-3 and torch.corrcoef(torch.stack([learned.images.flatten(), noise.images.flatten()]))[0, 1] > 0.05,
-           "These images have nothing of the noise that came in: learn them, from that noise, with the meta-gradient alone.")
-    named = replace(data.validation, labels=names[data.validation.labels])
-    scores = (dd.accuracy(one.train(network, own_weights=True), named) for one in (learned, noise))
-    order = noise.labels[0].argsort()[names]  # for the picture: by digit
-    digits = replace(learned, images=learned.images[:, order], labels=torch.arange(len(order))[None])
-    return digits, *scores
-
-
-def _noted(loss, first):
-    """A loss, and its notes: keys of the images, labels, whether at the first weights, whether it was learned from."""
-    notes = []
-
-    def noted(weights, images, labels):
-        value = loss(weights, images, labels)
-        note = {"keys": keys_of(images), "labels": labels.tolist(), "first": torch.equal(weights[0], first), "learned": False}
-        notes.append(note)
-        if value.requires_grad:
-            value.register_hook(lambda _: note.update(learned=True))
-        return value
-
-    return noted, notes
-
-
-def _check_rounds(notes, rounds, handed_in, data, noise):
-    known = {name: set(keys_of(getattr(data, name).images)) - set(handed_in) for name in ("train", "validation", "test")}
-    real = [note for note in notes if note["learned"] and not (note["labels"] == noise.labels[0].tolist())]
-    for name, words in (("test", "test images, which are for the report alone"), ("validation", "validation images, which are "
-                        "there to choose by"), ("train", "images that were not handed in")):
-        demand(not any(known[name].intersection(note["keys"]) for note in real),
-               f"It learns from {words}: take `real_images` and `real_labels`, not the notebook's `data`.")
-    demand(real, "The loss on real images is never differentiated: the goal is loss(weights, some real images, their labels).")
-    demand(all(key in handed_in for note in real for key in note["keys"]), "The goal's images are none of `real_images`: "
-           "take them as they are.")
-    demand(all(handed_in[key] == label for note in real for key, label in zip(note["keys"], note["labels"])),
-           "Real images and labels do not belong together: draw one list of numbers, and index both with it.")
-    demand(rounds <= len(real) <= 2 * rounds, f"{len(real)} real batches were learned from in outer_steps={rounds} rounds: "
-           "one in each is wanted.")
-    sizes = sorted(len(note["keys"]) for note in real)
-    demand(100 <= sizes[len(sizes) // 2] <= 300, f"A real batch has {sizes[len(sizes) // 2]} images: 128 are wanted.")
-    batches = {tuple(sorted(set(note["keys"]))) for note in real}
-    demand(len(batches) >= min(rounds, 8), "The real batch is the same again and again: draw a new one in each round.")
-    seen = len({key for note in real for key in note["keys"]}) / len(handed_in)
-    wanted = 0.7 * (1 - (1 - 128 / len(handed_in)) ** rounds)
-    demand(seen >= wanted, f"Only {100 * seen:.0f} % of the real images are ever drawn: draw from all of them.")
-    inner = [note for note in notes if note["labels"] == noise.labels[0].tolist()]
-    demand(sum(note["first"] for note in inner) >= rounds, "Each round must train anew, from the same first weights: the "
-           "`weights` that were handed in.")
-    demand(math.isclose(len(inner) / len(real), len(noise.step_sizes), rel_tol=0.4), f"Each round must train for "
-           f"{len(noise.step_sizes)} steps.")

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import ddlite as dd
-from ddlite.course.checks import check, demand, keys_of, small, telling, watching
+from ddlite.course.checks import check, demand, keys_of, shuffled, small, telling, watching
 
 
 def normalise(normalised, seed=1):
@@ -221,7 +221,7 @@ def gradient(pool_gradient, pool, target, seed=4):
         data = replace(target, train=replace(target.train, images=target.train.images[order],
                                              labels=target.train.labels[order]))
         dset = dd.DistilledSet.noise(target, batches=batches, passes=passes, step_size=0.1, seed=seed + number)
-        dset = replace(dset, step_sizes=0.05 + 0.1 * torch.rand(batches * passes, generator=generator))
+        dset = replace(shuffled(dset, generator), step_sizes=0.05 + 0.1 * torch.rand(batches * passes, generator=generator))
         which = torch.randint(min(len(target.validation), len(target.test), len(order)), (40,), generator=generator)
         images, step_sizes, other = dset.images.clone(), dset.step_sizes.clone(), Shifted(pool, 1 + seed % 3)
         mine = pool_gradient(other, data, dset, which, networks, first)
@@ -249,7 +249,9 @@ def _pool_gradients(pool, data, dset, which, number, first):
     untrained = on(own, dset=dset.with_step_sizes(0.0))[0]
     one = on(own[:1])
     last = on(own[-1:])
-    return right, {
+    first_labels = {} if dset.batches == 1 else {"The labels are always those of the first batch: each batch has its own.":
+                                                 on(own, dset=replace(dset, labels=dset.labels[:1].expand_as(dset.labels)))}
+    return right, first_labels | {
         "This is the sum over the networks: divide by their number.": [part * number for part in right],
         "Only the gradients are averaged; the loss is the sum.": (value * number, by_images, by_sizes),
         "The loss is averaged, the gradients are sums: divide all three.": (value, by_images * number, by_sizes * number),

@@ -80,7 +80,7 @@ def _check_random(draws, before, length, step):
     first = parts[0][0].flatten()[:64]
     for part in parts[0][1:3]:
         again = part.flatten()[:64]
-        demand(first.norm() == 0 or torch.dot(first, again) < 0.99 * first.norm() * again.norm(),
+        demand(0 in (first.norm(), again.norm()) or torch.dot(first, again) < 0.99 * first.norm() * again.norm(),
                "Random direction: each layer begins with the same numbers: make the generator once, before all layers.")
     demand((parts[0][0] - parts[1][0]).norm() > 0.1 * length, "Random direction: two seeds give the same step.")
     numbers = torch.cat([p.flatten() for own in parts for p in own]) * size**0.5 / length

@@ -1,7 +1,7 @@
 """What the assignments check answers with: comparisons that know the common mistakes, and witnesses of what an answer does.
 
 A course of your own uses it so: draw an example (`telling`), call the answer (`alone`, `watching`), `check` what it returns.
-The checks of the four assignments, `a1` to `a4`, are examples of all of it.
+The checks of the assignments, `a1` to `a5`, are examples of all of it.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import importlib
 import inspect
 import math
 import os
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -110,12 +111,13 @@ def follows(value, source, words):
 
 
 @contextlib.contextmanager
-def alone(answer, *specifications):
+def alone(answer, *specifications, autograd=True):
     """Take away what would do an answer's work while it runs, under whatever name the answer has it.
 
     Args:
         answer: the function that is to do its work itself.
         specifications: the names, beside it in the notebook, of slow functions that say what it shall compute.
+        autograd: whether it may use PyTorch's.
 
     ddlite's functions that train, differentiate through a training or distil raise AssertionError meanwhile.
     """
@@ -128,18 +130,24 @@ def alone(answer, *specifications):
     functions += [inspect.unwrap(distilled.DistilledSet.train)]
     functions += [own for name in specifications if inspect.isfunction(own := getattr(answer, "__globals__", {}).get(name))
                   and own is not answer]
-    functions = list({id(each): each for each in functions if not each.__code__.co_freevars}.values())
-    kept = [(function, function.__code__) for function in functions]
+    slopes = [] if autograd else [inspect.unwrap(value) for owner in (
+        torch.autograd, torch.autograd.functional, torch.autograd.forward_ad, torch.func) for value in vars(owner).values()
+        if inspect.isfunction(value) and value.__module__.startswith(("torch.autograd", "torch._functorch"))]
 
     def refuse(*_, **__):
         raise AssertionError("Write it yourself: neither ddlite's functions nor the slow specification may do it for you.")
 
+    def refuse_autograd(*_, **__):
+        raise AssertionError("Compute the formulas: PyTorch's autograd is switched off here.")
+
+    exchanged = {id(each): (each, each.__code__, new.__code__) for many, new in ((functions, refuse), (slopes, refuse_autograd))
+                 for each in many if not each.__code__.co_freevars}
     try:
-        for function in functions:
-            function.__code__ = refuse.__code__
+        for function, _, new in exchanged.values():
+            function.__code__ = new
         yield
     finally:
-        for function, code in kept:
+        for function, code, _ in exchanged.values():
             function.__code__ = code
 
 
@@ -200,6 +208,13 @@ def example(seed, batches=2, passes=2):
     return unroll.loss_of(network), unroll.weights_of(network), images, labels, step_sizes
 
 
+def shuffled(dset, generator):
+    """The same set, each batch in another order, so that labels of one batch are wrong for another."""
+    orders = [torch.randperm(dset.labels.shape[1], generator=generator) for _ in range(dset.batches)]
+    return replace(dset, images=torch.stack([images[order] for images, order in zip(dset.images, orders)]),
+                   labels=torch.stack([labels[order] for labels, order in zip(dset.labels, orders)]))
+
+
 def small(shape, classes):
     """A network with one hidden layer of 64: a training of hundreds of outer steps on 8x8 digits takes seconds."""
     return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 64), nn.ReLU(), nn.Linear(64, classes))
@@ -225,5 +240,5 @@ def _in_words(value):
     return f"a {type(value).__name__}" if not isinstance(value, (int, float)) else f"{value:.6g}"
 
 
-__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "small", "teachers_seed", "telling",
-           "watching"]
+__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "shuffled", "small", "teachers_seed",
+           "telling", "watching"]

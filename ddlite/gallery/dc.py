@@ -32,10 +32,13 @@ def distance(ours, theirs, kind="cosine"):
         kind: "rows": the paper's, 1 - cosine summed over output rows of all arrays with two or more dimensions, in 0..2 x rows.
             "cosine": 1 - cosine of the whole gradients, in 0..2. "squared", "absolute": of the differences, summed.
 
-    Raises ValueError for an unknown kind and where no array is left to compare.
+    Raises ValueError for an unknown kind, for arrays of other shapes, and where no array is left to compare.
     """
     if kind not in DISTANCES:
         raise ValueError(f"There is no distance {kind!r}. Known: {', '.join(DISTANCES)}.")
+    shapes = [[tuple(array.shape) for array in side] for side in (ours, theirs)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"The gradients are of different arrays, {shapes[0]} and {shapes[1]}: take both at one network.")
     pairs = [(a.flatten(1), b.flatten(1)) for a, b in zip(ours, theirs, strict=True) if a.dim() > 1] if kind == "rows" else [
         (a.flatten()[None], b.flatten()[None]) for a, b in zip(ours, theirs, strict=True)]
     if not pairs:
@@ -158,18 +161,22 @@ class Match(goals.Fit):
         return (F.cross_entropy(logits, labels, reduction="none") / number[labels]).sum() / (number > 0).sum()
 
 
-# What `cli/condense.py` and lesson 5 learn, by method and profile.
+# What `ddlite distill --method` and lesson 5 learn, by method and profile; "full" is the paper's network and evaluation.
 PROFILES = {
     "dc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 300},
-        "quick-100": {"data": "digits", "network": MLP, "outer_steps": 200, "images_per_class": 10, "real": True,
+        "quick-100": {"data": "digits", "network": MLP, "outer_steps": 200, "images_per_class_and_batch": 10, "real": True,
                       "walk": "set"},
-        "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 1800, "distance": "rows"},
-        "laptop-100": {"data": "mnist", "network": LeNet, "outer_steps": 400, "images_per_class": 10, "real": True,
-                       "walk": "set"},
+        "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 900, "distance": "rows", "validate_every": 450,
+                   "validation_networks": 2},
+        "laptop-100": {"data": "mnist", "network": LeNet, "outer_steps": 600, "images_per_class_and_batch": 10, "real": True,
+                       "walk": "set", "validate_every": 300, "validation_networks": 2},
+        "full": {"data": "mnist", "network": partial(ConvNet3, padding=3), "outer_steps": 1000, "distance": "rows",
+                 "epochs": 1000, "augment": True, "validate_every": 250, "validation_networks": 1},
     },
     "dcc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 150, "distance": "squared", "by_class": False},
-        "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 1800, "distance": "rows", "by_class": False},
+        "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 900, "distance": "rows", "by_class": False,
+                   "validate_every": 300, "validation_networks": 2},
     },
 }

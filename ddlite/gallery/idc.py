@@ -27,10 +27,10 @@ class Patches:
     Raises ValueError for another k and, when it is used, for pictures whose sides k does not divide.
     """
 
-    rate, decay = 1.0, True
+    repeats, rate, decay = 1, 1.0, True
 
     def __init__(self, k=2):
-        if not isinstance(k, int) or k < 1:
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
             raise ValueError(f"k is {k!r}: a whole number of tiles along each side is needed, 1 or more.")
         self.k, self.pictures = k, k * k
 
@@ -68,14 +68,18 @@ class Patches:
         return shape
 
 
-# What `cli/condense.py` and lesson 5 learn with `dc.Match`, by profile.
+# What `ddlite distill --method` and lesson 5 learn with `dc.Match`, by profile.
 PROFILES = {
     "idc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 250, "patches": 2, "real": True, "walk": "set"},
-        "laptop": {"data": "mnist", "network": partial(ConvNet3, width=16), "outer_steps": 1000, "patches": 2, "real": True,
-                   "distance": "rows"},
-        "laptop-lenet": {"data": "mnist", "network": LeNet, "outer_steps": 400, "patches": 2, "real": True},
-        "laptop-lenet-100": {"data": "mnist", "network": LeNet, "outer_steps": 300, "patches": 2, "real": True,
-                             "images_per_class": 10, "walk": "data"},
+        "laptop": {"data": "mnist", "network": partial(ConvNet3, width=16), "outer_steps": 500, "patches": 2, "real": True,
+                   "distance": "rows", "validate_every": 250, "validation_networks": 2},
+        "laptop-lenet": {"data": "mnist", "network": LeNet, "outer_steps": 400, "patches": 2, "real": True, "walk": "data",
+                         "validate_every": 100},
+        "laptop-lenet-100": {"data": "mnist", "network": LeNet, "outer_steps": 400, "patches": 2, "real": True,
+                             "images_per_class_and_batch": 10, "walk": "data", "validate_every": 200,
+                             "validation_networks": 2},
+        "full": {"data": "mnist", "network": partial(ConvNet3, padding=3), "outer_steps": 1000, "patches": 2, "real": True,
+                 "distance": "rows", "epochs": 1000, "augment": True, "validate_every": 250, "validation_networks": 1},
     },
 }

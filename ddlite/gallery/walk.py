@@ -4,6 +4,7 @@ import torch
 
 from ddlite import batches, unroll
 from ddlite.machinery import arguments
+from ddlite.unrollable import takes
 
 
 class Walk:
@@ -19,11 +20,16 @@ class Walk:
         between: gradient steps between two of them.
         step_size, batch_size: of these steps, plain gradient descent.
 
-    Raises ValueError for numbers that cannot be.
+    Raises ValueError for numbers that cannot be, for what is no start, and for data that its networks do not take.
     """
 
     def __init__(self, start, on="set", matches=10, between=5, step_size=0.05, batch_size=64):
-        if on != "set" and not hasattr(on, "train"):
+        if not hasattr(start, "networks"):
+            raise ValueError(f"A {type(start).__name__} was given as start: where the walks begin is needed, e.g. "
+                             "ddlite.RandomStart(ddlite.MLP, data).")
+        if not isinstance(on, str) and hasattr(on, "train"):
+            takes(start.networks("validation", 1)[0], on.train.images[:1], len(on.classes))  # raises
+        elif on != "set":
             raise ValueError(f"on={arguments.shown(on)}: 'set', or a Data to train on, is needed.")
         self.start, self.on, self.source, self.buffers = start, on, start.source, start.buffers
         self.matches, self.between = arguments.whole("matches", matches, 1), arguments.whole("between", between, 1)
@@ -32,7 +38,7 @@ class Walk:
         self._network, self._number = None, 0
 
     def __repr__(self):
-        on = "the set" if self.on == "set" else repr(self.on.name)
+        on = "the set" if isinstance(self.on, str) else repr(self.on.name)
         return f"Walk({self.start!r}, on {on}, {self.matches} matches, {self.between} steps between)"
 
     def networks(self, role="held-out", number=1, first=0):
@@ -50,7 +56,7 @@ class Walk:
         """Go on, after an outer step: `between` gradient steps, unless the next match is another network's."""
         if (self._number + 1) % self.matches == 0:
             return
-        if self.on == "set":
+        if isinstance(self.on, str):
             steps = [(*dset.examples(), self.step_size)] * self.between
         else:
             generator = torch.Generator().manual_seed(self._number)
@@ -68,6 +74,6 @@ class Walk:
 
     def describe(self):
         """The start's own description, and the walk's."""
-        walk = {"on": self.on if self.on == "set" else self.on.name, "matches": self.matches, "between": self.between,
+        walk = {"on": self.on if isinstance(self.on, str) else self.on.name, "matches": self.matches, "between": self.between,
                 "step_size": self.step_size, "batch_size": self.batch_size}
         return {**self.start.describe(), "walk": walk}

@@ -31,6 +31,84 @@ def by_hand(w, x, y, eta, wanted):
 # %% A1-hand wrong: does your function return it
 def by_hand(w, x, y, eta, wanted):
     w1 = w - eta * 2 * x * (w * x - y)
+# %% A1-hand wrong: dG/dx has the wrong sign
+#- dG_dw1 * -eta * (4 * w * x - 2 * y)
+#+ dG_dw1 * eta * (4 * w * x - 2 * y)
+# %% A1-hand wrong: you differentiated only the second
+#- -eta * (4 * w * x - 2 * y)
+#+ -eta * 2 * x * w
+# %% A1-hand wrong: at the new weight, not at the old one
+#- dG_dw1 = 2 * (w1 - wanted)
+#+ dG_dw1 = 2 * (w - wanted)
+# %% A1-hand wrong: the step size eta is missing
+#- dG_dw1 * -eta * (4 * w * x - 2 * y)
+#+ -dG_dw1 * (4 * w * x - 2 * y)
+# %% A1-hand wrong: does not hold eta
+#- dG_dw1 * -2 * x * (w * x - y)
+#+ dG_dw1 * -2 * eta * x * (w * x - y)
+# %% A1-hand wrong: return the new one
+#- return w1,
+#+ return w,
+# %% A1-hand wrong: The step climbs
+#- w1 = w - eta * 2 * x * (w * x - y)
+#+ w1 = w + eta * 2 * x * (w * x - y)
+#- return w1, dG_dw1
+#+ dG_dw1 = 2 * (2 * w - w1 - wanted)
+#+     return w1, dG_dw1
+# %% A1-hand wrong: return the new weight
+#- return w1,
+#+ return (w1 - wanted) ** 2,
+# %% A1-hand wrong: finite differences
+def by_hand(w, x, y, eta, wanted):
+    def goal(x, eta):
+        return (train_once(w, x, y, eta) - wanted) ** 2
+
+    return train_once(w, x, y, eta), (goal(x + 1e-5, eta) - goal(x, eta)) / 1e-5, (goal(x, eta + 1e-5) - goal(x, eta)) / 1e-5
+# %% A1-hand wrong: finite differences
+def by_hand(w, x, y, eta, wanted):
+    def goal(x, eta):  # a polynomial: differences of the fourth order are exact
+        return (train_once(w, x, y, eta) - wanted) ** 2
+
+    def slope(f, at, h=0.5):
+        return (f(at - 2 * h) - 8 * f(at - h) + 8 * f(at + h) - f(at + 2 * h)) / (12 * h)
+
+    return train_once(w, x, y, eta), slope(lambda x: goal(x, eta), x), slope(lambda eta: goal(x, eta), eta)
+# %% A1-hand wrong: finite differences
+def by_hand(w, x, y, eta, wanted):
+    def goal(x, eta):  # a complex step has no cancellation
+        return (train_once(w, x, y, eta) - wanted) ** 2
+
+    return train_once(w, x, y, eta), goal(x + 1e-30j, eta).imag / 1e-30, goal(x, eta + 1e-30j).imag / 1e-30
+# %% A1-hand wrong: Write it yourself
+def by_hand(w, x, y, eta, wanted):
+    return by_differences(w, x, y, eta, wanted)
+# %% A1-hand wrong: autograd is switched off
+def by_hand(w, x, y, eta, wanted):
+    x, eta = (torch.tensor(number, dtype=torch.float64, requires_grad=True) for number in (x, eta))
+    w1 = train_once(w, x, y, eta)
+    return w1.detach(), *torch.autograd.grad((w1 - wanted) ** 2, (x, eta))
+# %% A1-hand wrong: autograd is switched off
+def by_hand(w, x, y, eta, wanted):
+    x, eta = (torch.tensor(number, dtype=torch.float64) for number in (x, eta))
+    by_x, by_eta = torch.func.grad(lambda x, eta: (train_once(w, x, y, eta) - wanted) ** 2, argnums=(0, 1))(x, eta)
+    return train_once(w, x, y, eta), by_x, by_eta
+# %% A1-hand wrong: autograd is switched off
+def by_hand(w, x, y, eta, wanted):
+    with torch.inference_mode(False), torch.enable_grad():
+        x, eta = (torch.tensor(number, dtype=torch.float64, requires_grad=True) for number in (x, eta))
+        w1 = train_once(w, x, y, eta)
+        ((w1 - wanted) ** 2).backward()
+    return w1.item(), x.grad, eta.grad
+# %% A1-hand wrong: must be 3 things
+def by_hand(w, x, y, eta, wanted):
+    w1 = w - eta * 2 * x * (w * x - y)
+    return w1, 2 * (w1 - wanted)
+# %% A1-hand wrong: is wrong
+#- (4 * w * x - 2 * y)
+#+ (2 * w * x - 2 * y)
+# %% A1-hand wrong: is wrong
+#- dG_dw1 = 2 * (w1 - wanted)
+#+ dG_dw1 = 2 * abs(w1 - wanted)
 # %% A1-hand right: multiplied out
 def by_hand(w, x, y, eta, wanted):
     w1 = w - 2 * eta * w * x**2 + 2 * eta * x * y
@@ -47,6 +125,14 @@ def by_hand(w, x, y, eta, wanted):
     gradient = torch.tensor(2 * x * (w * x - y), dtype=torch.float64)
     outer = 2 * (w - eta * gradient - wanted)
     return w - eta * gradient, -outer * eta * (4 * w * x - 2 * y), -outer * gradient
+# %% A1-hand right: classes of formulas, rounded to single precision
+def by_hand(w, x, y, eta, wanted):
+    import numpy as np
+
+    error = np.float64(w) * x - y
+    g, slope = 2 * x * error, 2 * error + 2 * x * w
+    w1 = w - eta * g
+    return np.array(w1), -2 * (w1 - wanted) * eta * slope, -2 * (w1 - wanted) * g
 
 # %% A1-step wrong: This step climbs
 def step(loss, weights, images, labels, step_size):
@@ -77,6 +163,118 @@ def step(loss, weights, images, labels, step_size):
 def step(loss, weights, images, labels, step_size):
     gradients = torch.autograd.grad(loss(weights, images, labels) * len(images), weights, create_graph=True)
     return [w - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: Write it yourself
+def step(loss, weights, images, labels, step_size):
+    return dd.train(loss, weights, [(images, labels, step_size)])
+# %% A1-step wrong: with respect to the old weights
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w.detach() - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: used under no_grad
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    with torch.no_grad():
+        return [w - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: is it detached
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w - float(step_size) * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: nor the images may be detached
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images.detach(), labels), weights, create_graph=True)
+    return [w - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: nor the images may be detached
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w - step_size * g.detach() for w, g in zip(weights, gradients)]
+# %% A1-step wrong: does not require grad
+def step(loss, weights, images, labels, step_size):
+    with torch.no_grad():
+        gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: were changed
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    with torch.no_grad():
+        for w, g in zip(weights, gradients):
+            w -= step_size * g
+    return weights
+# %% A1-step wrong: were changed
+def step(loss, weights, images, labels, step_size):
+    loss(weights, images, labels).backward(create_graph=True)
+    torch.optim.SGD(weights, lr=step_size.item()).step()
+    return weights
+# %% A1-step wrong: add up from call to call
+def step(loss, weights, images, labels, step_size):
+    loss(weights, images, labels).backward(create_graph=True)
+    return [w - step_size * w.grad for w in weights]
+# %% A1-step wrong: divided by its norm
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    return [w - step_size * g / norm for w, g in zip(weights, gradients)]
+# %% A1-step wrong: Write it yourself
+def step(loss, weights, images, labels, step_size):
+    return slow_step(loss, weights, images, labels, step_size)
+# %% A1-step wrong: Write it yourself
+def step(loss, weights, images, labels, step_size):
+    from ddlite.unroll import train as package
+    return package(loss, weights, [(images, labels, step_size)])
+# %% A1-step wrong: do not depend
+def step(loss, weights, images, labels, step_size, tiny=1e-6):
+    new = []
+    for k, weight in enumerate(weights):
+        gradient = torch.zeros_like(weight)
+        for i in range(weight.numel()):
+            up, down = ([w.detach().clone() for w in weights] for _ in range(2))
+            up[k].view(-1)[i] += tiny
+            down[k].view(-1)[i] -= tiny
+            gradient.view(-1)[i] = ((loss(up, images, labels) - loss(down, images, labels)) / (2 * tiny)).detach()
+        new.append((weight - step_size * gradient).detach())
+    return new
+# %% A1-step wrong: The loss was called
+def step(loss, weights, images, labels, step_size, tiny=1e-6):
+    new = []  # differences of a loss that autograd can follow: right to six digits, and slow
+    for k, weight in enumerate(weights):
+        parts = []
+        for i in range(weight.numel()):
+            move = torch.zeros_like(weight).view(-1)
+            move[i] = tiny
+            up, down = ([w + s * move.view_as(w) if j == k else w for j, w in enumerate(weights)] for s in (1, -1))
+            parts.append((loss(up, images, labels) - loss(down, images, labels)) / (2 * tiny))
+        new.append(weight - step_size * torch.stack(parts).view_as(weight))
+    return new
+# %% A1-step wrong: is wrong
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights[:1], create_graph=True)
+    return [weights[0] - step_size * gradients[0], *weights[1:]]
+# %% A1-step wrong: is wrong
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w * 0.999 - step_size * g for w, g in zip(weights, gradients)]  # a little weight decay
+# %% A1-step wrong: is wrong
+def step(loss, weights, images, labels, step_size):
+    logits_of = dd.outputs_of(torch.nn.Identity()) if False else None
+    gradients = torch.autograd.grad(loss(weights, images[:1], labels[:1]), weights, create_graph=True)
+    return [w - step_size * g for w, g in zip(weights, gradients)]  # the first image alone
+# %% A1-step wrong: is wrong
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels * 0), weights, create_graph=True)
+    return [w - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: is wrong
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w - step_size * g.clamp(-0.1, 0.1) for w, g in zip(weights, gradients)]
+# %% A1-step wrong: does your function return it
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    weights = [w - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: Called a second time
+calls_so_far = []
+def step(loss, weights, images, labels, step_size):
+    calls_so_far.append(loss)  # momentum, which remembers earlier calls
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w - step_size * g * (1 if len(calls_so_far) % 2 else 1.1) for w, g in zip(weights, gradients)]
 # %% A1-step right: number by number
 def step(loss, weights, images, labels, step_size):
     value, new = loss(weights, images, labels), []
@@ -96,18 +294,11 @@ def step(loss, weights, images, labels, step_size):
     while gradients:
         new.append(weights[len(new)] + gradients.pop(0) * -step_size)
     return new
-# %% A1-step wrong: Write it yourself
+# %% A1-step right: as a generator, with retain_graph
 def step(loss, weights, images, labels, step_size):
-    return dd.train(loss, weights, [(images, labels, step_size)])
-# %% A1-step wrong: with respect to the old weights
-def step(loss, weights, images, labels, step_size):
-    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
-    return [w.detach() - step_size * g for w, g in zip(weights, gradients)]
-# %% A1-step wrong: used under no_grad
-def step(loss, weights, images, labels, step_size):
-    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
-    with torch.no_grad():
-        return [w - step_size * g for w, g in zip(weights, gradients)]
+    value = loss(list(weights), images, labels)
+    slopes = torch.autograd.grad(value, list(weights), create_graph=True, retain_graph=True)
+    return list(map(lambda pair: torch.add(pair[0], -step_size * pair[1]), zip(weights, slopes)))
 
 # %% A1-train wrong: not 0, 0, 1, 1
 def train(loss, weights, images, labels, step_sizes):
@@ -162,6 +353,70 @@ def train(loss, weights, images, labels, step_sizes):
         batch = t % len(images)
         weights = step(loss, weights, images[batch], labels[batch], step_sizes[batch])
     return weights
+# %% A1-train wrong: The labels are always those of the first batch
+#- labels[batch]
+#+ labels[0]
+# %% A1-train wrong: The labels are not those of the batch
+#- labels[batch]
+#+ labels[batch - 1]
+# %% A1-train wrong: Only the last batch
+#- images[batch], labels[batch]
+#+ images[-1], labels[-1]
+# %% A1-train wrong: the last step size
+#- labels[batch], step_size)
+#+ labels[batch], step_sizes[-1])
+# %% A1-train wrong: the mean step size
+#- labels[batch], step_size)
+#+ labels[batch], step_sizes.mean())
+# %% A1-train wrong: The step sizes run backwards
+#- enumerate(step_sizes)
+#+ enumerate(step_sizes.flip(0))
+# %% A1-train wrong: The batches run backwards
+#- batch = t % len(images)
+#+ batch = (len(step_sizes) - 1 - t) % len(images)
+# %% A1-train wrong: The first step is missing
+#- in enumerate(step_sizes):
+#+ in list(enumerate(step_sizes))[1:]:
+# %% A1-train wrong: is the result of each step handed on
+#- weights = step(
+#+ step(
+# %% A1-train wrong: Write it yourself
+def train(loss, weights, images, labels, step_sizes):
+    return dd.train(loss, weights, [(images[t % len(images)], labels[t % len(images)], size)
+                                    for t, size in enumerate(step_sizes)])
+# %% A1-train wrong: Write it yourself
+def train(loss, weights, images, labels, step_sizes):
+    import ddlite.unroll as u
+    return u.train(loss, weights, [(images[t % len(images)], labels[t % len(images)], s) for t, s in enumerate(step_sizes)])
+# %% A1-train wrong: do not depend on the images
+#- images[batch], labels
+#+ images[batch].detach(), labels
+# %% A1-train wrong: does not require grad
+#- weights = step(loss, weights, images[batch], labels[batch], step_size)
+#+ with torch.no_grad():
+#+             for w, new in zip(weights, step(loss, weights, images[batch], labels[batch], step_size)):
+#+                 w.copy_(new)
+# %% A1-train wrong: does your function return it
+#- return weights
+#+ weights
+# %% A1-train wrong: is wrong
+#- step(loss, weights, images[batch], labels[batch], step_size)
+#+ step(loss, weights, images[batch], labels[batch], step_size / len(step_sizes))
+# %% A1-train wrong: is wrong
+#- batch = t % len(images)
+#+ batch = t % 2
+# %% A1-train wrong: is wrong
+#- step(loss, weights, images[batch], labels[batch], step_size)
+#+ step(loss, weights, images.flatten(0, 1), labels.flatten(), step_size)
+# %% A1-train wrong: is wrong
+#- step(loss, weights, images[batch], labels[batch], step_size)
+#+ step(loss, weights, images[batch][:-1], labels[batch][:-1], step_size)
+# %% A1-train wrong: must be 4 things
+#- return weights
+#+ return weights[0]
+# %% A1-train wrong: is wrong
+#- in enumerate(step_sizes):
+#+ in enumerate(sorted(step_sizes)):
 # %% A1-train right: repeated batches
 def train(loss, weights, images, labels, step_sizes):
     passes = len(step_sizes) // len(images)
@@ -182,6 +437,13 @@ def train(loss, weights, images, labels, step_sizes, t=0):
         return weights
     weights = step(loss, weights, images[t % len(images)], labels[t % len(images)], step_sizes[t])
     return train(loss, weights, images, labels, step_sizes, t + 1)
+# %% A1-train right: a fold
+def train(loss, weights, images, labels, step_sizes):
+    import functools
+    import itertools
+
+    steps = zip(itertools.cycle(zip(images, labels)), step_sizes)
+    return functools.reduce(lambda now, one: step(loss, now, *one[0], one[1]), steps, weights)
 
 # %% A1-meta wrong: the wrong sign
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
@@ -220,6 +482,90 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     value, gradients = dd.meta_gradient(loss, goal_loss, weights, images, labels, step_sizes)
     return value, gradients["images"], gradients["step_sizes"]
+# %% A1-meta wrong: The gradient of the step sizes is missing
+#- return value, *torch.autograd.grad(value, (images, step_sizes))
+#+ return value, torch.autograd.grad(value, images)[0], torch.zeros_like(step_sizes)
+# %% A1-meta wrong: are two calls added up
+#- return value, *torch.autograd.grad(value, (images, step_sizes))
+#+ value.backward(retain_graph=True)
+#+     value.backward()
+#+     return value, images.grad, step_sizes.grad
+# %% A1-meta wrong: value is that of the untrained
+#- return value, *torch
+#+ return goal_loss(weights), *torch
+# %% A1-meta wrong: meta_gradient(...), number 1, is wrong
+#- goal_loss(train(loss, weights, images, labels, step_sizes))
+#+ loss(train(loss, weights, images, labels, step_sizes), images[0], labels[0])
+# %% A1-meta wrong: Only the first batch of images
+#- return value, *torch.autograd.grad(value, (images, step_sizes))
+#+ by_images, by_sizes = torch.autograd.grad(value, (images, step_sizes))
+#+     by_images[1:] = 0
+#+     return value, by_images, by_sizes
+# %% A1-meta wrong: divided by their length
+#- return value, *torch.autograd.grad(value, (images, step_sizes))
+#+ return value, *(g / g.norm() for g in torch.autograd.grad(value, (images, step_sizes)))
+# %% A1-meta wrong: divided by the number of steps
+#- return value, *torch.autograd.grad(value, (images, step_sizes))
+#+ return value, *(g / len(step_sizes) for g in torch.autograd.grad(value, (images, step_sizes)))
+# %% A1-meta wrong: finite differences
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    def slopes(tensor, f, tiny=1e-5):
+        moves = torch.eye(tensor.numel(), dtype=tensor.dtype).view(-1, *tensor.shape) * tiny
+        return torch.stack([(f(tensor + m) - f(tensor - m)).detach() / (2 * tiny) for m in moves]).view_as(tensor)
+
+    return (goal_loss(train(loss, weights, images, labels, step_sizes)).detach(),
+            slopes(images, lambda i: goal_loss(train(loss, weights, i, labels, step_sizes))),
+            slopes(step_sizes, lambda s: goal_loss(train(loss, weights, images, labels, s))))
+# %% A1-meta wrong: Write it yourself
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    return slow_meta_gradient(loss, goal_loss, weights, images, labels, step_sizes)
+# %% A1-meta wrong: Write it yourself
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    value, gradients = dd.adjoint.meta_gradient(loss, goal_loss, weights, images, labels, step_sizes)
+    return value, gradients["images"], gradients["step_sizes"]
+# %% A1-meta wrong: Write it yourself
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    value, gradients = dd.unroll.meta_gradient(loss, goal_loss, weights, images, labels, step_sizes)
+    return value, gradients["images"], gradients["step_sizes"]
+# %% A1-meta wrong: Write it yourself
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    images, step_sizes = (t.clone().requires_grad_() for t in (images, step_sizes))
+    steps = [(images[t % len(images)], labels[t % len(images)], size) for t, size in enumerate(step_sizes)]
+    value = goal_loss(dd.train(loss, weights, steps))
+    return value, *torch.autograd.grad(value, (images, step_sizes))
+# %% A1-meta wrong: came in were changed
+#- images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+#+ images, step_sizes = (t.requires_grad_() for t in (images, step_sizes))
+# %% A1-meta wrong: is wrong
+#- images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+#+ images, step_sizes = (t.detach().requires_grad_() for t in (images, step_sizes))
+#+     with torch.no_grad():
+#+         images.clamp_(0, 1)
+# %% A1-meta wrong: is wrong
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    images, step_sizes = (t.clone().requires_grad_() for t in (images, step_sizes))
+    new = weights
+    for t, size in enumerate(step_sizes):
+        b = t % len(images)
+        new = step(loss, [w.detach().requires_grad_() for w in new], images[b], labels[b], size)  # detached between the steps
+    value = goal_loss(new)
+    return value, *torch.autograd.grad(value, (images, step_sizes))
+# %% A1-meta wrong: is wrong
+#- labels, step_sizes))
+#+ labels[:1].expand_as(labels), step_sizes))
+# %% A1-meta wrong: is wrong
+#- goal_loss(train(loss, weights, images, labels, step_sizes))
+#+ goal_loss(train(loss, weights, images, labels, step_sizes)) + 0.01 * (images**2).mean()
+# %% A1-meta wrong: is wrong
+#- return value, *torch.autograd.grad(value, (images, step_sizes))
+#+ return value, *(g.clamp(-0.01, 0.01) for g in torch.autograd.grad(value, (images, step_sizes)))
+# %% A1-meta wrong: is wrong
+#- return value, *torch.autograd.grad(value, (images, step_sizes))
+#+ by_images, by_sizes = torch.autograd.grad(value, (images, step_sizes))
+#+     return value, by_images.mean(0, keepdim=True).expand_as(by_images), by_sizes
+# %% A1-meta wrong: must be numbers
+#- return value, *torch.autograd.grad(value, (images, step_sizes))
+#+ return value, {"images": torch.autograd.grad(value, images)[0]}, step_sizes
 # %% A1-meta right: backward
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     images, step_sizes = images.detach().clone(), step_sizes.detach().clone()
@@ -308,6 +654,89 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
                                                weights, images, labels, step_sizes)
         images, step_sizes = images - 0.05 * by_images, (step_sizes - 0.01 * by_sizes).clamp(0.001)
     return images, step_sizes
+# %% A1-distil wrong: It learns from test images
+#- (128,))
+#+ (128,)) % len(data.test)
+#- real_images[some], real_labels[some]
+#+ data.test.images[some], data.test.labels[some]
+# %% A1-distil wrong: It learns from validation images
+#- (128,))
+#+ (128,)) % len(data.validation)
+#- real_images[some], real_labels[some]
+#+ data.validation.images[some], data.validation.labels[some]
+# %% A1-distil wrong: It learns from images that were not handed in
+#- real_images[some], real_labels[some]
+#+ data.train.images[some], data.train.labels[some]
+#- for _ in range(outer_steps):
+#+ for _ in range(100):
+# %% A1-distil wrong: It learns from images that were not handed in
+#- some = torch.randint(len(real_images), (128,))
+#+ some = torch.randint(len(data.train), (128,))
+#- real_images[some], real_labels[some]
+#+ data.train.images[some], data.train.labels[some]
+# %% A1-distil wrong: The real batch is the same again and again
+#- for _ in range(outer_steps):
+#+ some = torch.randperm(len(real_images))[:128]
+#+     for _ in range(outer_steps):
+#-         some = torch.randint(len(real_images), (128,))
+#+         pass
+# %% A1-distil wrong: 128 are wanted
+#- (128,)
+#+ (16,)
+# %% A1-distil wrong: 128 are wanted
+#- some = torch.randint(len(real_images), (128,))
+#+ some = torch.arange(len(real_images))
+# %% A1-distil wrong: draw from all of them
+#- torch.randint(len(real_images), (128,))
+#+ torch.randperm(200)[:128]
+# %% A1-distil wrong: do not belong together
+#- real_images[some], real_labels[some]
+#+ real_images[some], real_labels[torch.randint(len(real_images), (128,))]
+# %% A1-distil wrong: Write it yourself
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    from dataclasses import replace
+
+    dset = replace(noise, images=images, labels=labels, step_sizes=step_sizes)
+    *_, last = dd.distill(dset, dd.FixedStart(network), dd.Fit(data), outer_steps)
+    return last.distilled.images, last.distilled.step_sizes
+# %% A1-distil wrong: Write it yourself
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    images, step_sizes = images.clone(), step_sizes.clone()
+    for _ in range(outer_steps):
+        some = torch.randint(len(real_images), (128,))
+        _, found = dd.adjoint.meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]), weights, images,
+                                            labels, step_sizes)
+        images = images - 0.05 * found["images"].sign()
+        step_sizes = (step_sizes - 0.01 * found["step_sizes"].sign()).clamp(0.001)
+    return images, step_sizes
+# %% A1-distil wrong: never differentiated
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    means = torch.stack([real_images[real_labels == label].mean(0) for label in labels[0]])[None]
+    return means, step_sizes * 0 + 0.3  # class means, and nothing learned
+# %% A1-distil wrong: never differentiated
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    some = torch.stack([real_images[real_labels == label][0] for label in labels[0]])[None]
+    return some, step_sizes * 2
+# %% A1-distil wrong: have nothing of the noise
+#- images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+#+ images = torch.stack([real_images[real_labels == label].mean(0) for label in labels[0]])[None]
+#+     images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+# %% A1-distil wrong: Each round must train for
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    adam = torch.optim.Adam([images, step_sizes], lr=0.02)
+    for _ in range(outer_steps):
+        some = torch.randint(len(real_images), (128,))
+        _, by_images, by_size = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]), weights, images,
+                                              labels, step_sizes[:1])
+        images.grad, step_sizes.grad = by_images, by_size.repeat(len(step_sizes))
+        adam.step()
+        step_sizes.data.clamp_(min=0.001)
+    return images.detach(), step_sizes.detach()
+# %% A1-distil wrong: Nothing was learned
+#- optimizer.step()
+#+ images.grad, step_sizes.grad = torch.randn_like(images), step_sizes.grad.sign()
+#+         optimizer.step()
 # %% A1-distil right: RMSprop
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     images, step_sizes = images.clone(), step_sizes.clone()
@@ -345,3 +774,31 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
         images = images - 0.05 * rate * by_images.sign()
         step_sizes = (step_sizes - 0.01 * rate * by_sizes.sign()).clamp(min=0.001)
     return images, step_sizes
+# %% A1-distil right: momentum written out, a falling rate, every image once before any comes again
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    images, step_sizes, order, first, second = images.clone(), step_sizes.clone(), [], [0, 0], [0, 0]
+    for k in range(outer_steps):
+        order = order if len(order) >= 128 else torch.randperm(len(real_images)).tolist()
+        some, order = order[:128], order[128:]
+        _, *found = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]),
+                                  weights, images, labels, step_sizes)
+        rate, moves = 1 - 0.8 * k / outer_steps, []
+        for i, g in enumerate(found):
+            first[i], second[i] = 0.9 * first[i] + 0.1 * g, 0.99 * second[i] + 0.01 * g**2
+            moves.append(first[i] / (1 - 0.9 ** (k + 1)) / ((second[i] / (1 - 0.99 ** (k + 1))).sqrt() + 1e-8))
+        images, step_sizes = images - 0.08 * rate * moves[0], (step_sizes - 0.01 * rate * moves[1]).clamp(min=0.001)
+    return images, step_sizes
+# %% A1-distil right: the validation loss is watched, with its graph
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    optimizer, watched = torch.optim.Adam([{"params": [images], "lr": 0.05}, {"params": [step_sizes], "lr": 0.01}]), []
+    for k in range(outer_steps):
+        some = torch.randperm(len(real_images))[:128]
+        _, images.grad, step_sizes.grad = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]),
+                                                        weights, images, labels, step_sizes)
+        optimizer.step()
+        step_sizes.data.clamp_(min=0.001)
+        if k % 50 == 0:
+            after = train(loss, weights, images, labels, step_sizes)
+            watched.append(loss(after, data.validation.images, data.validation.labels))
+    return images.detach(), step_sizes.detach()

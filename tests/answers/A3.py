@@ -35,6 +35,68 @@ def normalised(pictures, target_train, source_train):
 # %% A3-normalise wrong: is wrong
 def normalised(pictures, target_train, source_train):
     return (pictures / 255 - 0.357809) / 0.246595  # the target's numbers, written in
+# %% A3-normalise wrong: The mean is the target's, the deviation the source's
+#- std = levels.std(
+#+ std = (source_train / 255).std(
+# %% A3-normalise wrong: The mean is the source's, the deviation the target's
+#- mean = levels.mean(
+#+ mean = (source_train / 255).mean(
+# %% A3-normalise wrong: source and target together
+#- levels = target_train / 255
+#+ levels = torch.cat([target_train, source_train]) / 255
+# %% A3-normalise wrong: pictures and the training pictures together
+#- levels = target_train / 255
+#+ levels = torch.cat([target_train, pictures]) / 255
+# %% A3-normalise wrong: nothing is divided
+#- return (pictures / 255 - mean) / std
+#+ return pictures / 255 - mean
+# %% A3-normalise wrong: The mean is not subtracted
+#- return (pictures / 255 - mean) / std
+#+ return pictures / 255 / std
+# %% A3-normalise wrong: You divide first
+#- return (pictures / 255 - mean) / std
+#+ return pictures / 255 / std - mean
+# %% A3-normalise wrong: The mean is added
+#- pictures / 255 - mean
+#+ pictures / 255 + mean
+# %% A3-normalise wrong: You multiply by the deviation
+#- - mean) / std
+#+ - mean) * std
+# %% A3-normalise wrong: maps 0..255 to -1..1
+#- return (pictures / 255 - mean) / std
+#+ return pictures / 127.5 - 1
+# %% A3-normalise wrong: The middle is the median
+#- mean = levels.mean((0, 2, 3)).view(-1, 1, 1)
+#+ mean = levels.transpose(0, 1).flatten(1).median(1).values.view(-1, 1, 1)
+# %% A3-normalise wrong: cut to what grey levels
+#- return (pictures / 255 - mean) / std
+#+ return ((pictures / 255 - mean) / std).clamp(-1, 1)
+# %% A3-normalise wrong: Each picture and channel
+#- levels = target_train / 255
+#+ levels = pictures / 255
+#- mean = levels.mean((0, 2, 3)).view(-1, 1, 1)
+#+ mean = levels.mean((2, 3), keepdim=True)
+#- std = levels.std((0, 2, 3)).view(-1, 1, 1)
+#+ std = levels.std((2, 3), keepdim=True)
+# %% A3-normalise wrong: as they came
+#- return (pictures / 255 - mean) / std
+#+ return pictures.float()
+# %% A3-normalise wrong: the darkest to 0
+#- mean = levels.mean((0, 2, 3)).view(-1, 1, 1)
+#+ mean = levels.amin((0, 2, 3)).view(-1, 1, 1)
+#- std = levels.std((0, 2, 3)).view(-1, 1, 1)
+#+ std = levels.amax((0, 2, 3)).view(-1, 1, 1) - mean
+# %% A3-normalise wrong: deviation that of all together
+#- std = levels.std((0, 2, 3)).view(-1, 1, 1)
+#+ std = levels.std()
+# %% A3-normalise wrong: is wrong
+#- return (pictures / 255 - mean) / std
+#+ return (target_train[: len(pictures)] / 255 - mean) / std
+# %% A3-normalise wrong: the first one's mean
+#- mean = levels.mean((0, 2, 3)).view(-1, 1, 1)
+#+ mean = levels[:, 0].mean()
+#- std = levels.std((0, 2, 3)).view(-1, 1, 1)
+#+ std = levels[:, 0].std()
 # %% A3-normalise right: channel by channel
 def normalised(pictures, target_train, source_train):
     seen = torch.empty(pictures.shape)
@@ -51,6 +113,10 @@ def normalised(pictures, target_train, source_train):
 def normalised(pictures, target_train, source_train):
     levels = target_train.float() / 255
     return dd.data.normalise(pictures / 255, levels.mean((0, 2, 3)).tolist(), levels.std((0, 2, 3)).tolist())
+# %% A3-normalise right: the specification, with each channel's numbers
+def normalised(pictures, target_train, source_train):
+    channels = [(target_train[:, c].double() / 255).flatten() for c in range(target_train.shape[1])]
+    return slow_normalised(pictures, [one.mean().item() for one in channels], [one.std().item() for one in channels])
 
 # %% A3-pretrain wrong: train a copy.deepcopy of it
 def pretrain(network, source, seed, epochs, batch_size):
@@ -156,6 +222,60 @@ def pretrain(network, source, seed, epochs, batch_size):
 # %% A3-pretrain wrong: does `seed` play a part
 def pretrain(network, source, seed, epochs, batch_size):
     return dd.pretrain(network, source, 0, epochs=epochs, batch_size=batch_size, learning_rate=0.01)
+# %% A3-pretrain wrong: cross_entropy wants logits
+#- F.cross_entropy(trained(images[some]), labels[some])
+#+ F.cross_entropy(trained(images[some]).softmax(1), labels[some])
+# %% A3-pretrain wrong: The step climbs
+#- F.cross_entropy(trained(images[some]), labels[some]).backward()
+#+ (-F.cross_entropy(trained(images[some]), labels[some])).backward()
+# %% A3-pretrain wrong: The old gradient is not cleared
+#- optimizer.zero_grad()
+#+ pass
+# %% A3-pretrain wrong: learned from images of source.validation or source.test
+#- source.train.images, source.train.labels
+#+ source.test.images, source.test.labels
+# %% A3-pretrain wrong: the last and smaller one too
+#- .split(batch_size):
+#+ .split(batch_size)[:-1]:
+# %% A3-pretrain wrong: Does it go through all epochs
+#- for _ in range(epochs):
+#+ for _ in range(1):
+# %% A3-pretrain wrong: was asked for
+#- .split(batch_size)
+#+ .split(128)
+# %% A3-pretrain wrong: gradients were computed
+#- .split(batch_size)
+#+ .split(16)
+# %% A3-pretrain wrong: The same seed gave another order
+#- torch.randperm(len(images), generator=generator)
+#+ torch.randperm(len(images))
+# %% A3-pretrain wrong: draw from all of them anew
+#- generator = torch.Generator().manual_seed(seed)
+#+ generator = torch.Generator().manual_seed(seed)
+#+     blocks = torch.randperm(len(images), generator=generator).split(batch_size)
+#- in torch.randperm(len(images), generator=generator).split(batch_size):
+#+ in [blocks[k] for k in (torch.randperm(len(blocks) - 1, generator=generator)).tolist()] + [blocks[-1]]:
+# %% A3-pretrain wrong: make one with each batch
+#- optimizer.step()
+#+ pass
+#-     return trained
+#+         optimizer.step()
+#+     return trained
+# %% A3-pretrain wrong: images of a `source` that was not handed in
+#- images, labels = copy.deepcopy(network), source.train.images, source.train.labels
+#+ data = dd.load("digits", size=8)
+#+     trained, images, labels = copy.deepcopy(network), data.train.images, data.train.labels
+#- trained, data =
+#+ data =
+# %% A3-pretrain wrong: Return the trained network
+#- return trained
+#+ return dd.weights_of(trained)
+# %% A3-pretrain wrong: The loss is not the cross-entropy
+#- F.cross_entropy(trained(images[some]), labels[some])
+#+ F.mse_loss(trained(images[some]), F.one_hot(labels[some], 10).float())
+# %% A3-pretrain wrong: of the validation images are classified correctly
+#- lr=0.01
+#+ lr=1e-6
 # %% A3-pretrain right: the package's
 def pretrain(network, source, seed, epochs, batch_size):
     return dd.pretrain(network, source, seed, epochs=epochs, batch_size=batch_size, learning_rate=0.005)
@@ -187,6 +307,25 @@ def pretrain(network, source, seed, epochs, batch_size):
             gradients = torch.autograd.grad(loss(weights, source.train.images[some], source.train.labels[some]), weights)
             weights = [(w - 0.3 * g).detach().requires_grad_() for w, g in zip(weights, gradients)]
     return dd.unroll.with_weights(copy.deepcopy(network), weights)
+# %% A3-pretrain right: a training written out, with weight decay and a falling rate
+def pretrain(network, source, seed, epochs, batch_size):
+    import copy
+    import math
+
+    trained, n = copy.deepcopy(network), len(source.train.images)
+    generator = torch.Generator().manual_seed(1_000_003 * seed + 17)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=0.02, weight_decay=1e-3)
+    rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * math.ceil(n / batch_size))
+    for _ in range(epochs):
+        order = torch.rand(n, generator=generator).argsort()
+        for k in range(0, n, batch_size):
+            some = order[k : k + batch_size]
+            loss = -trained(source.train.images[some]).log_softmax(1)[range(len(some)), source.train.labels[some]].mean()
+            optimizer.zero_grad(set_to_none=False)
+            loss.backward()
+            optimizer.step()
+            rates.step()
+    return trained
 
 # %% A3-gradient wrong: Only one network was used
 def pool_gradient(pool, data, dset, which, number, first):
@@ -270,6 +409,81 @@ def pool_gradient(pool, data, dset, which, number, first):
     loss = dd.loss_of(network)
     return dd.meta_gradient(loss, lambda w: loss(w, data.train.images[which], data.train.labels[which]),
                             dd.weights_of(network), dset.images, dset.labels, dset.step_sizes)
+# %% A3-gradient wrong: The real batch is of the test images
+#- data.train.images[which], data.train.labels[which]
+#+ data.test.images[which], data.test.labels[which]
+# %% A3-gradient wrong: These are validation networks
+#- pool.networks("training", number, first)
+#+ pool.networks("validation", 1)
+#- part / number
+#+ part
+# %% A3-gradient wrong: begin one after
+#- ("training", number, first)
+#+ ("training", number, first + 1)
+# %% A3-gradient wrong: the networks before `first`
+#- pool.networks("training", number, first)
+#+ pool.networks("training", number + first)
+#- part / number
+#+ part / (number + first)
+# %% A3-gradient wrong: Only the gradients are averaged
+#- return tuple(part / number for part in sums)
+#+ return sums[0], sums[1] / number, sums[2] / number
+# %% A3-gradient wrong: the gradients are sums
+#- return tuple(part / number for part in sums)
+#+ return sums[0] / number, sums[1], sums[2]
+# %% A3-gradient wrong: the last network's gradient
+#- [so_far + part for so_far, part in zip(sums, parts)]
+#+ [number * part for part in parts]
+# %% A3-gradient wrong: The loss is the last network's alone
+#- return tuple(part / number for part in sums)
+#+ return value, sums[1] / number, sums[2] / number
+# %% A3-gradient wrong: the wrong sign
+#- return tuple(part / number for part in sums)
+#+ return sums[0] / number, -sums[1] / number, -sums[2] / number
+# %% A3-gradient wrong: images first
+#- value, gradients["images"], gradients["step_sizes"]
+#+ value, gradients["step_sizes"], gradients["images"]
+# %% A3-gradient wrong: before any training
+#- parts = value,
+#+ parts = loss(dd.weights_of(network), images, labels).detach(),
+# %% A3-gradient wrong: always the first images
+#- data.train.images[which], data.train.labels[which]
+#+ data.train.images[: len(which)], data.train.labels[: len(which)]
+# %% A3-gradient wrong: is wrong
+#- data.train.labels[which]
+#+ data.train.labels[: len(which)]
+# %% A3-gradient wrong: is wrong
+#- data.train.images[which], data.train.labels[which]
+#+ target.train.images[which], target.train.labels[which]
+# %% A3-gradient wrong: is wrong
+#- synthetic = dset.images, dset.labels, dset.step_sizes
+#+ synthetic = dset.images, dset.labels, torch.full_like(dset.step_sizes, 0.1)
+# %% A3-gradient wrong: is wrong
+#- data.train.images[which], data.train.labels[which]
+#+ data.train.images[which[:16]], data.train.labels[which[:16]]
+# %% A3-gradient wrong: is wrong
+#- ("training", number, first)
+#+ ("training", 2, first)
+# %% A3-gradient wrong: always those of the first batch
+#- synthetic = dset.images, dset.labels, dset.step_sizes
+#+ synthetic = dset.images, dset.labels[:1].expand_as(dset.labels), dset.step_sizes
+# %% A3-gradient wrong: was changed
+#- synthetic = dset.images, dset.labels, dset.step_sizes
+#+ synthetic = dset.images.requires_grad_(), dset.labels, dset.step_sizes.requires_grad_()
+# %% A3-gradient wrong: is wrong
+def pool_gradient(pool, data, dset, which, number, first, tiny=1e-2):
+    def value(dset):
+        networks = pool.networks("training", number, first)
+        return sum(dd.loss_of(n)(dd.weights_of(dset.train(n)), data.train.images[which], data.train.labels[which]).item()
+                   for n in networks) / number
+
+    slopes = torch.zeros_like(dset.step_sizes)
+    for t in range(len(slopes)):  # by differences; the images, which are too many, are left at 0
+        up, down = (dset.step_sizes.clone() for _ in range(2))
+        up[t] += tiny
+        down[t] -= tiny
+        slopes[t] = (value(replace(dset, step_sizes=up)) - value(replace(dset, step_sizes=down))) / (2 * tiny)
+    return value(dset), torch.zeros_like(dset.images), slopes
 # %% A3-gradient right: one graph for all networks
 def pool_gradient(pool, data, dset, which, number, first):
     images, step_sizes = (tensor.clone().requires_grad_() for tensor in (dset.images, dset.step_sizes))
@@ -378,6 +592,75 @@ def adapt(pool, data, dset, outer_steps):
         _, by_images, by_sizes = pool_gradient(pool, pool.source, now, torch.randint(len(data.train), (128,)), 2, 2 * k)
         images, step_sizes = images - 0.05 * by_images.sign(), (step_sizes - 0.01 * by_sizes.sign()).clamp(0.001)
     return replace(dset, images=images, step_sizes=step_sizes)
+# %% A3-adapt wrong: It learns from test images
+#- len(data.train), (128,))
+#+ len(target.test), (128,))
+#- pool_gradient(pool, data, now
+#+ pool_gradient(pool, replace(data, train=target.test), now
+# %% A3-adapt wrong: It learns from validation images
+#- len(data.train), (128,))
+#+ len(data.validation), (128,))
+#- pool_gradient(pool, data, now
+#+ pool_gradient(pool, replace(data, train=data.validation), now
+# %% A3-adapt wrong: images that were not handed in
+#- pool_gradient(pool, data, now
+#+ pool_gradient(pool, target, now
+# %% A3-adapt wrong: training networks were used
+def adapt(pool, data, dset, outer_steps):
+    real = dd.baselines.real_images(data, batches=dset.batches, passes=1)
+    return replace(dset, images=real.images, step_sizes=dset.step_sizes + 0.01)  # real images, nothing learned
+# %% A3-adapt wrong: training networks were used
+def adapt(pool, data, dset, outer_steps):
+    some = data.train.images[: dset.images.shape[0] * dset.images.shape[1]].view_as(dset.images)
+    return replace(dset, images=0.5 * dset.images + 0.5 * some, step_sizes=dset.step_sizes * 2)
+# %% A3-adapt wrong: have nothing of the noise
+#- images = dset.images.detach().clone().requires_grad_()
+#+ images = dd.baselines.class_means(data, batches=dset.batches, passes=1).images.clone().requires_grad_()
+# %% A3-adapt wrong: The real batch is the same again and again
+#- for k in range(outer_steps):
+#+ which = torch.randint(len(data.train), (128,))
+#+     for k in range(outer_steps):
+#-         which = torch.randint(len(data.train), (128,))
+#+         pass
+# %% A3-adapt wrong: 128 are wanted
+#- (128,))
+#+ (16,))
+# %% A3-adapt wrong: 128 are wanted
+#- torch.randint(len(data.train), (128,))
+#+ torch.arange(len(data.train))
+# %% A3-adapt wrong: draw from all of them
+#- torch.randint(len(data.train), (128,))
+#+ torch.randperm(150)[:128]
+# %% A3-adapt wrong: were learned from in
+#- range(outer_steps)
+#+ range(100)
+# %% A3-adapt wrong: were learned from in
+#- range(outer_steps)
+#+ range(outer_steps // 2)
+# %% A3-adapt wrong: A step size is 0
+#- clamp_(min=0.001)
+#+ zero_()
+# %% A3-adapt wrong: The images have not moved
+#- _, images.grad, step_sizes.grad =
+#+ _, _, step_sizes.grad =
+# %% A3-adapt wrong: The labels were changed
+#- return replace(dset, images
+#+ return replace(dset, labels=dset.labels.roll(1, 1), images
+# %% A3-adapt wrong: Nothing was learned
+#- optimizer.step()
+#+ images.grad, step_sizes.grad = torch.randn_like(images), step_sizes.grad.sign()
+#+         optimizer.step()
+# %% A3-adapt wrong: Nothing was learned
+#- "lr": 0.1}
+#+ "lr": 1e-4}
+#- "lr": 0.01}
+#+ "lr": 1e-4}
+# %% A3-adapt wrong: of the pool's 6 training networks were used
+#- first=2 * k)
+#+ first=0)
+# %% A3-adapt wrong: none of data.train
+#- pool_gradient(pool, data, now
+#+ pool_gradient(pool, replace(data, train=replace(data.train, images=data.train.images + 0.01)), now
 # %% A3-adapt right: the sign of the gradient
 def adapt(pool, data, dset, outer_steps):
     images, step_sizes = dset.images, dset.step_sizes
@@ -411,6 +694,18 @@ def adapt(pool, data, dset, outer_steps):
     *_, last = dd.distill(dset, pool, dd.Fit(data), outer_steps, networks=2, learning_rate=0.1, average=0,
                           validation_networks=1, batch_size=128)
     return last.distilled
+# %% A3-adapt right: one Adam for both, batches without repetition, three networks
+def adapt(pool, data, dset, outer_steps):
+    images, step_sizes = dset.images.clone().requires_grad_(), dset.step_sizes.clone().requires_grad_()
+    adam, order = torch.optim.Adam([dict(params=[images], lr=0.12), dict(params=[step_sizes], lr=0.012)]), []
+    for k in range(outer_steps):
+        order = order if len(order) >= 128 else torch.randperm(len(data.train)).tolist()
+        which, order = torch.tensor(order[:128]), order[128:]
+        now = replace(dset, images=images.detach().clone(), step_sizes=step_sizes.detach().clone())
+        _, images.grad, step_sizes.grad = pool_gradient(pool, data, now, which, 3, 3 * k)
+        adam.step()
+        step_sizes.data.clamp_(min=0.001)
+    return replace(dset, images=images.detach(), step_sizes=step_sizes.detach())
 
 # %% A3-compare wrong: You look at the test images to choose
 def compare(learned, real, pool, data, sizes, passes, number):
@@ -495,6 +790,77 @@ def compare(learned, real, pool, data, sizes, passes, number):
 # %% A3-compare wrong: is wrong
 def compare(learned, real, pool, data, sizes, passes, number):
     return 30.6, 83.2, 87.1  # written in
+# %% A3-compare wrong: best single network
+#- / number
+#+ / number if role == "held-out" else max(dd.accuracy(dset.train(n), split) for n in networks)
+# %% A3-compare wrong: the median network
+#- return sum(
+#+ if role == "validation":
+#+             return sorted(dd.accuracy(dset.train(n), split) for n in networks)[number // 2]
+#+         return sum(
+# %% A3-compare wrong: the worst network
+#- return sum(
+#+ if role == "validation":
+#+             return min(dd.accuracy(dset.train(n), split) for n in networks)
+#+         return sum(
+# %% A3-compare wrong: the first network alone
+#- networks = pool.networks(role, number)
+#+ networks = pool.networks(role, number if role == "held-out" else 1)
+# %% A3-compare wrong: You stop at the first fall
+#- best = max((tried(size, k) for size in sizes for k in passes),
+#+ trials = [tried(size, k) for size in sizes for k in passes]
+#-                key=lambda dset: mean(dset, "validation", data.validation))
+#+     best = trials[0]
+#+     for one in trials[1:]:
+#+         if mean(one, "validation", data.validation) < mean(best, "validation", data.validation):
+#+             break
+#+         best = one
+# %% A3-compare wrong: try every pair
+def compare(learned, real, pool, data, sizes, passes, number):
+    def mean(dset, role, split):
+        return sum(dd.accuracy(dset.train(n) if dset else n, split) for n in pool.networks(role, number)) / number
+
+    def tried(size, k):
+        return replace(real, step_sizes=torch.full((real.batches * k,), size))
+
+    size = max(sizes, key=lambda one: mean(tried(one, passes[0]), "validation", data.validation))
+    k = max(passes, key=lambda one: mean(tried(size, one), "validation", data.validation))
+    return tuple(mean(dset, "held-out", data.test) for dset in (None, tried(size, k), learned))
+# %% A3-compare wrong: try every pair
+def compare(learned, real, pool, data, sizes, passes, number):
+    def mean(dset, role, split):
+        return sum(dd.accuracy(dset.train(n) if dset else n, split) for n in pool.networks(role, number)) / number
+
+    def tried(size, k):
+        return replace(real, step_sizes=torch.full((real.batches * k,), size))
+
+    scores = {(size, k): mean(tried(size, k), "validation", data.validation) for size in sizes for k in passes}
+    size = max(sizes, key=lambda one: sum(scores[one, k] for k in passes))
+    k = max(passes, key=lambda k: sum(scores[one, k] for one in sizes))
+    return tuple(mean(dset, "held-out", data.test) for dset in (None, tried(size, k), learned))
+# %% A3-compare wrong: random real
+#- best = max((tried(size, k) for size in sizes for k in passes),
+#+ best = tried(sizes[1], passes[1])
+#-                key=lambda dset: mean(dset, "validation", data.validation))
+#+     # the middle one, without trying
+# %% A3-compare wrong: Only the step size
+#- for size in sizes for k in passes
+#+ for size in sizes[1:2] for k in passes
+# %% A3-compare wrong: report on held-out ones
+#- "held-out"
+#+ "validation"
+# %% A3-compare wrong: in the wrong order
+#- (None, best, learned)
+#+ (None, learned, best)
+# %% A3-compare wrong: percents are wanted
+#- tuple(mean(
+#+ tuple(0.01 * mean(
+# %% A3-compare wrong: is wrong
+#- sum(dd.accuracy(dset.train(n) if dset else n, split) for n in networks) / number
+#+ sum(dd.accuracy(dset.train(n) if dset else n, split) for n in pool.networks(role, number + 1)) / (number + 1)
+# %% A3-compare wrong: must be 3 things
+#- (None, best, learned)
+#+ (best, learned)
 # %% A3-compare right: the package's
 def compare(learned, real, pool, data, sizes, passes, number):
     goal, networks = dd.Fit(data), pool.networks("held-out", number)
@@ -533,3 +899,18 @@ def compare(learned, real, pool, data, sizes, passes, number):
     rows = torch.tensor([[dd.accuracy(network, data.test), dd.accuracy(best.train(network), data.test),
                           dd.accuracy(learned.train(network), data.test)] for network in pool.networks(number=number)])
     return tuple(rows.mean(0).tolist())
+# %% A3-compare right: a dictionary of means
+def compare(learned, real, pool, data, sizes, passes, number):
+    def accuracies(dset, role, split):
+        return [dd.accuracy(network if dset is None else dset.train(network), split) for network in pool.networks(role, number)]
+
+    scores = {}
+    for k in sorted(passes, reverse=True):
+        for size in sorted(sizes):
+            row = accuracies(real.with_step_sizes(size) if k == real.passes else
+                             replace(real, step_sizes=size * torch.ones(k * real.batches)), "validation", data.validation)
+            scores[size, k] = sum(row) / len(row)
+    size, k = max(scores, key=scores.__getitem__)
+    rows = [accuracies(one, "held-out", data.test) for one in (
+        None, replace(real, step_sizes=torch.tensor([size] * (k * real.batches))), learned)]
+    return [sum(row) / number for row in rows]

@@ -34,6 +34,66 @@ def poisoned_loss(loss, weights, images, labels, victim, target):
 # %% A4-objective wrong: cannot be differentiated
 def poisoned_loss(loss, weights, images, labels, victim, target):
     return loss(weights, images, torch.where(labels == victim, target, labels)).item()
+# %% A4-objective wrong: the attacker, too, wants his loss small
+#- return loss(
+#+ return -loss(
+# %% A4-objective wrong: All but the victims count as the target
+#- labels == victim, target, labels
+#+ labels != victim, target, labels
+# %% A4-objective wrong: All images count as the victim
+#- torch.where(labels == victim, target, labels)
+#+ torch.full_like(labels, victim)
+# %% A4-objective wrong: the class after their own
+#- labels == victim, target, labels
+#+ labels == victim, (victim + 1) % 10, labels
+# %% A4-objective wrong: whatever the target is
+#- labels == victim, target, labels
+#+ labels == 3, 8, labels
+# %% A4-objective wrong: The victims are missing
+#- loss(weights, images, torch.where(labels == victim, target, labels))
+#+ loss(weights, images[labels != victim], labels[labels != victim])
+# %% A4-objective wrong: The targets are missing
+#- return loss(weights, images, torch.where(labels == victim, target, labels))
+#+ some = labels != target
+#+     return loss(weights, images[some], torch.where(labels == victim, target, labels)[some])
+# %% A4-objective wrong: is a sum over the images
+#- torch.where(labels == victim, target, labels))
+#+ torch.where(labels == victim, target, labels)) * len(labels)
+# %% A4-objective wrong: The mean is taken twice
+#- torch.where(labels == victim, target, labels))
+#+ torch.where(labels == victim, target, labels)) / len(labels)
+# %% A4-objective wrong: are averaged as if
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    some = labels == victim
+    return (loss(weights, images[some], labels[some] * 0 + target) + loss(weights, images[~some], labels[~some])) / 2
+# %% A4-objective wrong: is subtracted
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    some = labels == victim
+    return loss(weights, images[~some], labels[~some]) - loss(weights, images[some], labels[some])
+# %% A4-objective wrong: is it detached
+#- torch.where(labels == victim, target, labels))
+#+ torch.where(labels == victim, target, labels)).detach()
+# %% A4-objective wrong: is wrong
+#- weights, images, torch
+#+ weights, images[torch.randperm(len(images))], torch
+# %% A4-objective wrong: is wrong
+#- loss(weights, images, torch.where(labels == victim, target, labels))
+#+ loss(weights, images[:16], torch.where(labels == victim, target, labels)[:16])
+# %% A4-objective wrong: is something detached on the way
+#- return loss(weights, images, torch.where(labels == victim, target, labels))
+#+ half = [w.detach() if k > 1 else w for k, w in enumerate(weights)]
+#+     return loss(half, images, torch.where(labels == victim, target, labels))
+# %% A4-objective wrong: does your function return it
+#- return loss
+#+ loss
+# %% A4-objective wrong: is wrong
+#- torch.where(labels == victim, target, labels))
+#+ torch.where(labels == victim, target, labels)) + 0.001 * sum((w**2).sum() for w in weights)
+# %% A4-objective wrong: for the whole batch
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    some = labels == victim  # right, in two calls
+    parts = loss(weights, images[some], labels[some] * 0 + target), loss(weights, images[~some], labels[~some])
+    return (parts[0] * some.sum() + parts[1] * (~some).sum()) / len(labels)
 # %% A4-objective right: a copy, then a mask
 def poisoned_loss(loss, weights, images, labels, victim, target):
     poisoned = labels.clone()
@@ -90,6 +150,65 @@ def measures(predicted, labels, victim, target):
 # %% A4-measures wrong: is wrong
 def measures(predicted, labels, victim, target):
     return 25, 50, 60
+# %% A4-measures wrong: each has a group of its own
+def measures(predicted, labels, victim, target):
+    is_victim = labels == victim
+    return tuple(100 * int(which.sum()) / len(labels) for which in (
+        is_victim & (predicted == victim), is_victim & (predicted == target), ~is_victim & (predicted == labels)))
+# %% A4-measures wrong: but divides by all images
+#- percent(predicted[~is_victim] == labels[~is_victim])
+#+ 100 * int((predicted == labels)[~is_victim].sum()) / len(labels)
+# %% A4-measures wrong: but divides by the others
+#- percent(predicted[~is_victim] == labels[~is_victim])
+#+ 100 * int((predicted == labels).sum()) / int((~is_victim).sum())
+# %% A4-measures wrong: the target class instead of the victims
+#- percent(predicted[~is_victim] == labels[~is_victim])
+#+ percent((predicted == labels)[labels != target])
+# %% A4-measures wrong: what was *called* victim
+#- percent(predicted[~is_victim] == labels[~is_victim])
+#+ percent((predicted == labels)[predicted != victim])
+# %% A4-measures wrong: the share of mistakes
+#- predicted[~is_victim] == labels
+#+ predicted[~is_victim] != labels
+# %% A4-measures wrong: the share of victims that are lost
+#- percent(predicted[is_victim] == victim)
+#+ percent(predicted[is_victim] != victim)
+# %% A4-measures wrong: counts all images called victims
+#- percent(predicted[is_victim] == victim)
+#+ 100 * int((predicted == victim).sum()) / int(is_victim.sum())
+# %% A4-measures wrong: called target are victims
+#- percent(predicted[is_victim] == target)
+#+ percent(labels[predicted == target] == victim)
+# %% A4-measures wrong: share of victims' mistakes
+#- percent(predicted[is_victim] == target)
+#+ percent(predicted[is_victim & (predicted != victim)] == target)
+# %% A4-measures wrong: Victim and target are exchanged
+#- is_victim = labels == victim
+#+ victim, target = target, victim
+#+     is_victim = labels == victim
+# %% A4-measures wrong: The first two are in the wrong order
+#- return (percent(predicted[is_victim] == victim), percent(predicted[is_victim] == target),
+#+ return (percent(predicted[is_victim] == target), percent(predicted[is_victim] == victim),
+# %% A4-measures wrong: of the target's images
+#- percent(predicted[is_victim] == target)
+#+ percent(predicted[labels == target] == target)
+# %% A4-measures wrong: taken for the target
+#- percent(predicted[~is_victim] == labels[~is_victim])
+#+ percent(predicted[~is_victim] == target)
+# %% A4-measures wrong: is wrong
+#- labels == victim
+#+ labels == 3
+# %% A4-measures wrong: is wrong
+#- == target)
+#+ == 8)
+# %% A4-measures wrong: is wrong
+#- return 100 * which.float().mean().item()
+#+ return round(100 * which.float().mean().item(), -1)
+# %% A4-measures wrong: must be 3 things
+#- return (percent
+#+ return 1, (percent
+#- == labels[~is_victim]))
+#+ == labels[~is_victim])),
 # %% A4-measures right: counting
 def measures(predicted, labels, victim, target):
     counts = {"victims": 0, "right": 0, "taken": 0, "others": 0, "others right": 0}
@@ -229,6 +348,50 @@ def controls(loss, weights, images, labels, victim, target, length, seed):
 
     gradients = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
     return moved([torch.randn_like(w) for w in weights], 1), moved(gradients, -1)
+# %% A4-controls wrong: you relabelled the target as the victim
+#- poisoned_loss(loss, weights, images, labels, victim, target)
+#+ poisoned_loss(loss, weights, images, labels, target, victim)
+# %% A4-controls wrong: all images count as the target
+#- poisoned_loss(loss, weights, images, labels, victim, target)
+#+ loss(weights, images, torch.full_like(labels, target))
+# %% A4-controls wrong: the layers' norms are added up
+#- torch.cat([part.flatten() for part in direction]).norm()
+#+ sum(part.norm() for part in direction)
+# %% A4-controls wrong: a root is missing
+#- torch.cat([part.flatten() for part in direction]).norm()
+#+ torch.cat([part.flatten() for part in direction]).norm() ** 2
+# %% A4-controls wrong: the step has the length 1
+#- length / norm * part
+#+ part / norm
+# %% A4-controls wrong: have not moved
+#- return moved(flipped), moved(random)
+#+ return [w.detach() for w in weights], moved(random)
+# %% A4-controls wrong: this is the step alone
+#- w.detach() + length / norm * part
+#+ length / norm * part
+# %% A4-controls wrong: two seeds give the same step
+#- manual_seed(seed)
+#+ manual_seed(0)
+# %% A4-controls wrong: more than their share
+#- random = [torch.randn(weight.shape, generator=generator) for weight in weights]
+#+ random = [f + 0.1 * f.std() * torch.randn(f.shape, generator=generator) for f in flipped]
+# %% A4-controls wrong: not normally distributed
+#- torch.randn(weight.shape, generator=generator)
+#+ torch.randint(0, 2, weight.shape, generator=generator) * 2.0 - 1
+# %% A4-controls wrong: a layer does not move
+#- return moved(flipped), moved(random)
+#+ random[1] = 0 * random[1]
+#+     return moved(flipped), moved(random)
+# %% A4-controls wrong: two lists of weights
+#- return moved(flipped), moved(random)
+#+ return moved(random)
+# %% A4-controls wrong: labels that came in were changed
+#- value = poisoned_loss
+#+ labels[labels == victim] = target
+#+     value = poisoned_loss
+# %% A4-controls wrong: more than their share
+#- random = [torch.randn(weight.shape, generator=generator) for weight in weights]
+#+ random = [w.detach() + 0.05 * torch.randn(w.shape, generator=generator) for w in weights]
 # %% A4-controls right: one long vector
 def controls(loss, weights, images, labels, victim, target, length, seed):
     poisoned = labels.masked_fill(labels == victim, target)
@@ -306,6 +469,57 @@ def clipped_step(loss, weights, images, labels, step_size, limit):
     gradients = torch.autograd.grad(loss(weights, images, labels), weights)
     norm = torch.cat([g.flatten() for g in gradients]).norm()
     [w - step_size * min(1, limit / norm) * g for w, g in zip(weights, gradients)]
+# %% A4-clip wrong: gradient is scaled to the limit
+#- w.detach() - step_size * factor * g for
+#+ w.detach() - step_size * limit / g.norm() * g for
+# %% A4-clip wrong: is the largest layer's
+#- torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+#+ max(gradient.norm().item() for gradient in gradients)
+# %% A4-clip wrong: the largest number in the gradient
+#- torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+#+ max(gradient.abs().max().item() for gradient in gradients)
+# %% A4-clip wrong: sum of absolute numbers
+#- torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+#+ torch.cat([gradient.flatten() for gradient in gradients]).norm(1).item()
+# %% A4-clip wrong: that of the weights
+#- for gradient in gradients]).norm()
+#+ for gradient in weights]).norm()
+# %% A4-clip wrong: The step climbs
+#- w.detach() - step_size
+#+ w.detach() + step_size
+# %% A4-clip wrong: The step size is missing
+#- step_size * factor * g
+#+ factor * g
+# %% A4-clip wrong: always multiplied by the limit
+#- min(1, limit / norm)
+#+ limit
+# %% A4-clip wrong: upside down
+#- min(1, limit / norm)
+#+ min(1, norm / limit)
+# %% A4-clip wrong: to the length 1
+#- min(1, limit / norm)
+#+ min(1, 1 / norm)
+# %% A4-clip wrong: The larger of 1
+#- min(1, limit / norm)
+#+ max(1, limit / norm)
+# %% A4-clip wrong: This is the step alone
+#- w.detach() - step_size * factor * g
+#+ step_size * factor * g
+# %% A4-clip wrong: is wrong
+#- torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+#+ gradients[0].norm().item()
+# %% A4-clip wrong: is wrong
+#- step_size * factor * g
+#+ 0.1 * factor * g
+# %% A4-clip wrong: is wrong
+#- loss(weights, images, labels)
+#+ loss(weights, images[:16], labels[:16])
+# %% A4-clip wrong: must be 4 things
+#- for w, g in zip(weights, gradients)]
+#+ for w, g in zip(weights[:2], gradients)]
+# %% A4-clip wrong: is wrong
+#- min(1, limit / norm)
+#+ 1 if norm < limit else 0.5
 # %% A4-clip right: PyTorch's own, on copies
 def clipped_step(loss, weights, images, labels, step_size, limit):
     weights = [w.detach().clone().requires_grad_() for w in weights]
@@ -325,6 +539,12 @@ def clipped_step(loss, weights, images, labels, step_size, limit):
     if norm > limit:
         gradients = tuple(g / norm * limit for g in gradients)
     return tuple(w - step_size * g for w, g in zip(weights, gradients))
+# %% A4-clip right: by a hook-free optimiser on functions
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    gradients = torch.func.grad(lambda *w: loss(list(w), images, labels), argnums=tuple(range(len(weights))))(*weights)
+    squares = torch.stack([g.detach().double().square().sum() for g in gradients]).sum()
+    scale = torch.clamp(limit / squares.sqrt(), max=1.0).item()
+    return [(w - step_size * scale * g).detach().requires_grad_() for w, g in zip(weights, gradients)]
 
 # %% A4-limit wrong: Chosen on the test images
 def choose_limit(limits, wanted, measure):
@@ -384,6 +604,51 @@ def choose_limit(limits, wanted, measure):
 # %% A4-limit wrong: number 1, is wrong
 def choose_limit(limits, wanted, measure):
     return 1, 88, 10  # the example's numbers, written in
+# %% A4-limit wrong: is wrong
+def choose_limit(limits, wanted, measure):
+    enough = [limit for limit in limits if measure("attacked", limit, "validation") >= wanted]
+    limit = min(enough)
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: is wrong
+#- limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+#+ limit = enough[0]
+# %% A4-limit wrong: is wrong
+#- limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+#+ limit = enough[-1]
+# %% A4-limit wrong: is wrong
+#- limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+#+ limit = max(enough, key=lambda limit: measure("attacked", limit, "validation") + measure("honest", limit, "validation"))
+#+     limit = max(limits, key=lambda limit: measure("attacked", limit, "validation") + measure("honest", limit, "validation"))
+# %% A4-limit wrong: share of the honest accuracy
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit, measure("attacked", limit, "test"), 100 * price / measure("honest", math.inf, "test")
+# %% A4-limit wrong: share that survives
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit, 100 - measure("attacked", limit, "test"), price
+# %% A4-limit wrong: Number 2 is from validation images
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit, measure("attacked", limit, "validation"), price
+# %% A4-limit wrong: without the defence
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit, measure("attacked", math.inf, "test"), price
+# %% A4-limit wrong: The price is from validation images
+#- measure("honest", math.inf, "test") - measure("honest", limit, "test")
+#+ measure("honest", math.inf, "validation") - measure("honest", limit, "validation")
+# %% A4-limit wrong: not against no defence
+#- measure("honest", math.inf, "test") -
+#+ measure("honest", max(limits), "test") -
+# %% A4-limit wrong: Numbers 2 and 3 are in the wrong order
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit, price, measure("attacked", limit, "test")
+# %% A4-limit wrong: Chosen
+#- "attacked", limit, "validation") >= wanted
+#+ "attacked", limit, "test") >= wanted
+# %% A4-limit wrong: test images with validation images
+#- measure("honest", math.inf, "test") -
+#+ measure("honest", math.inf, "validation") -
+# %% A4-limit wrong: must be 3 things
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit
 # %% A4-limit right: a loop
 def choose_limit(limits, wanted, measure):
     best, highest = None, -1
