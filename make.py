@@ -2,7 +2,7 @@
 
     python make.py demo         set up, run notebook 01 in the quick profile, write it as HTML under build/
     python make.py test         set up, run all tests
-    python make.py lab          set up, open JupyterLab on the notebooks
+    python make.py lab          set up, open JupyterLab on lesson 1 in student/, with the lessons and assignments to work in
     python make.py notebooks    run all notebooks in the quick profile and store their outputs
     python make.py assignments  make the students' copies of the assignments from their sources
     python make.py site         build the website into build/site/, offline
@@ -67,7 +67,9 @@ def test():
 
 def lab():
     setup()
-    run("-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", "notebooks")
+    run("notebooks/classroom.py", HERE / "student")  # what is there already stays as it is
+    run("-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={HERE / 'student'}",
+        "--LabApp.default_url=/lab/tree/01_fixed_initialization.ipynb")
 
 
 def notebooks():
@@ -94,7 +96,7 @@ def links():
         sys.exit('Set repository = "https://github.com/OWNER/NAME" under [tool.ddlite] in pyproject.toml first.')
     name = address.removeprefix("https://github.com/")
     first, release = "notebooks/01_fixed_initialization.ipynb", "notebooks/assignments/release"
-    print(f"Binder       https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{first}")
+    print(f"Binder       https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/student/{Path(first).name}")
     print(f"             https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{release} (the assignments)")
     print(f"Colab        https://colab.research.google.com/github/{name}/blob/main/{first}")
     print(f"             (there, run in a cell of its own first: %pip install 'ddlite[notebooks] @ git+{address}')")

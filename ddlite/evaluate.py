@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from ddlite.data import Split
 from ddlite.distilled import DistilledSet
 from ddlite.goals import predict
 from ddlite.machinery import ranks
 from ddlite.machinery.arguments import several, whole
+from ddlite.machinery.progress import slowly
 from ddlite.valid import need_set
 
 LONG = 600  # seconds, from which on evaluate says beforehand how long it will take
@@ -166,7 +166,7 @@ def evaluate(dset: DistilledSet, networks: Sequence[nn.Module], goal: Any, split
     device, classes = split.images.device, len(dset.classes)
     scores, measured, right, diverged, began = [], [], torch.zeros(classes), torch.zeros(1), time.monotonic()
     rank, processes = ranks.here()
-    for network in tqdm(ranks.share(networks), desc="networks", delay=2, leave=False, disable=rank > 0):
+    for network in slowly(ranks.share(networks), "networks", shown=rank == 0):
         network = network.to(device)
         predicted = [predict(dset.train(network, passes, own_weights=True), split) for passes in after]
         scores.append([goal.rate(one, split.labels) for one in predicted])

@@ -55,22 +55,26 @@ def per_class_and_batch(wanted):
 
 def sets(start):
     """Every distilled set that ships for a start, "fixed" or "random": accuracy, spread, seeds, beside the quoted figures."""
-    lines = ["| set | data, network | images | gradient steps | outer steps | options | test accuracy, % "
-             "| seeds: mean (min to max) | paper, quoted | best known, quoted |", "|" + "---|" * 10]
+    lines = ["| set: data, network | images, options | steps: gradient, outer | test accuracy, % | seeds: mean (min to max) "
+             "| quoted: paper; best known |", "|" + "---|" * 6]
     for name, about in manifests("seeds").items():
         if setting(about)[0] != start:
             continue
         wanted, tests = about["configuration"], [run["test"] for run in about["seeds"]]
-        images = images_of(wanted)
         options = {"learned labels": wanted["learn_labels"], "momentum": wanted.get("momentum")}
         options = [word for word, on in options.items() if on]
         spread = f" ± {about['std']:.1f}" if about.get("std") else ""
-        key = (wanted["data"], start, images)
-        lines.append(f"| `{name}` | {NAMES[wanted['data']]}, {wanted['network']} | {images} | {about['gradient_steps']} "
-                     f"| {wanted['outer_steps']:,} | {', '.join(options) or 'plain'} | **{about['test']:.1f}**{spread} "
-                     f"| {of_seeds(tests)} "
-                     f"| {QUOTED.get(key, '–')} | {BEST_QUOTED.get(key, '–')} |")
+        key = (wanted["data"], start, images_of(wanted))
+        lines.append(f"| `{name}`: {NAMES[wanted['data']]}, {wanted['network']} | {images_of(wanted)}, "
+                     f"{', '.join(options) or 'plain'} | {about['gradient_steps']}, {wanted['outer_steps']:,} "
+                     f"| **{about['test']:.1f}**{spread} | {of_seeds(tests)} "
+                     f"| {QUOTED.get(key, '–')}; {BEST_QUOTED.get(key, '–')} |")
     return "\n".join(lines)
+
+
+def folded(summary, table):
+    """A table that opens when it is asked for."""
+    return f"<details><summary>{summary}</summary>\n\n{table}\n\n</details>"
 
 
 def headlines():
@@ -95,38 +99,37 @@ def headlines():
 
 def adaptation():
     """Every set that ships for pre-trained networks of one domain that are to learn another."""
-    lines = ["| set | source to target, network | whose weights are | pre-training | images | gradient steps | outer steps "
-             "| options | before, % | after, % | over | seeds: mean (min to max) | paper, quoted |", "|" + "---|" * 13]
+    lines = ["| set: source to target, network | whose weights, pre-training | images, options | before, after, % "
+             "| seeds: mean (min to max) | paper, quoted |", "|" + "---|" * 6]
     for name, about in manifests("seeds").items():
         wanted, tests = about["configuration"], [run["test"] for run in about["seeds"]]
         if setting(about)[0] != "pool" or wanted["victim"] >= 0:
             continue
-        weights = "known" if wanted["known"] else f"unknown; pool of {wanted['pool']}"
+        weights = "known" if wanted["known"] else f"unknown, pool of {wanted['pool']}"
         options = "learned labels, momentum" if wanted["learn_labels"] else "plain"
         spread = f" ± {about['std']:.1f}" if about["std"] else ""
         over = f"{about['networks']} held-out networks" if about["std"] else "the known network"
         quoted = "–" if wanted["known"] else QUOTED_ADAPTATION.get((wanted["source"], wanted["data"]), "–")
-        lines.append(f"| `{name}` | {NAMES[wanted['source']]} to {NAMES[wanted['data']]}, {wanted['network']} | {weights} "
-                     f"| {wanted['pretraining_epochs']} epochs at {wanted['pretraining_rate']} "
-                     f"| {images_of(wanted)} | {about['gradient_steps']} "
-                     f"| {wanted['outer_steps']:,} | {options} | {about['before']:.1f} | **{about['test']:.1f}**{spread} "
-                     f"| {over} | {of_seeds(tests)} | {quoted} |")
+        lines.append(f"| `{name}`: {NAMES[wanted['source']]} to {NAMES[wanted['data']]}, {wanted['network']} | {weights}; "
+                     f"{wanted['pretraining_epochs']} epochs at {wanted['pretraining_rate']} | {images_of(wanted)}, {options}; "
+                     f"{about['gradient_steps']} gradient, {wanted['outer_steps']:,} outer steps | {about['before']:.1f}, "
+                     f"**{about['test']:.1f}**{spread} ({over}) | {of_seeds(tests)} | {quoted} |")
     return "\n".join(lines)
 
 
 def attacks():
     """Every set that ships for the one-step attack: the three measures before and after, mean over held-out networks."""
-    lines = ["| set | data, network | images | victim, target | measured on test images | before, % | after one step, % "
-             "| over | seeds: mean (min to max) |", "|" + "---|" * 9]
+    lines = ["| set: data, network | victim, target | measured on test images | before, % | after one step, % "
+             "| seeds: mean (min to max) |", "|" + "---|" * 6]
     for name, about in manifests("seeds").items():
         wanted = about["configuration"]
         for words, each in (about.get("measures") or {}).items():
             first, last = ([one[k] for one in each] for k in (0, -1))
             seeds = [run["measures"][words][-1] for run in about["seeds"]]
-            lines.append(f"| `{name}` | {NAMES[wanted['data']]}, {wanted['network']} "
-                         f"| {images_of(wanted)} | {wanted['victim']}, {wanted['target']} | {words} "
+            lines.append(f"| `{name}`, {images_of(wanted)} images: {NAMES[wanted['data']]}, {wanted['network']}, "
+                         f"{about['networks']} held-out networks | {wanted['victim']}, {wanted['target']} | {words} "
                          f"| {mean(first):.1f} ± {stdev(first):.1f} | **{mean(last):.1f}** ± {stdev(last):.1f} "
-                         f"| {about['networks']} held-out networks | {of_seeds(seeds)} |")
+                         f"| {of_seeds(seeds)} |")
     return "\n".join(lines)
 
 
@@ -142,14 +145,12 @@ def pools():
     return "\n".join(lines)
 
 
-def baselines():
-    """The baselines on held-out networks (the rows of the paper's Tables 1 and 2), and ours beside them."""
-    lines = ["| data, network | images | what they are | test accuracy, % | gradient steps | over |", "|" + "---|" * 6]
+def compared():
+    """{setting: (images, {row: (accuracy, std or None, gradient steps, over)})}, the baselines and what was learned."""
+    found = {}
     for about in manifests("rows").values():
         wanted = about["configuration"]
         source = f"{NAMES[wanted['source']]} to " if wanted.get("source") else ""
-        where = f"{source}{NAMES[wanted['data']]}, {wanted['network']}"
-        images = images_of(wanted)
         rows = {what: (row["mean"], row["std"], row["gradient_steps"], f"{len(row['scores'])} {row['unit']}s")
                 for what, row in about["rows"].items()}
         for name, other in manifests("seeds").items():
@@ -163,6 +164,14 @@ def baselines():
             else:
                 rows[f"**learned**, known weights (`{name}`)"] = (other["test"], None, other["gradient_steps"],
                                                                   "the known network")
+        found[f"{source}{NAMES[wanted['data']]}, {wanted['network']}"] = images_of(wanted), rows
+    return found
+
+
+def baselines():
+    """The baselines on held-out networks (the rows of the paper's Tables 1 and 2), and ours beside them."""
+    lines = ["| data, network | images | what they are | test accuracy, % | gradient steps | over |", "|" + "---|" * 6]
+    for where, (images, rows) in compared().items():
         for what, (accuracy, std, steps, over) in rows.items():
             number = {"all real images": "all", "no adaptation": "none"}.get(what, images)
             spread = f" ± {std:.1f}" if std is not None else ""
@@ -182,14 +191,14 @@ def commands():
 
 def cost(measured):
     """What a whole notebook takes, from the first cell to the last: as measured when its outputs were stored."""
-    lines = ["| notebook | profile | data | result on test images, % | over | time | memory | measured on |", "|" + "---|" * 8]
+    lines = ["| lesson, profile | data | result on test images, % | over | time | memory, CPU cores |", "|" + "---|" * 6]
     words = {"01": "learned images", "02": "learned images", "03": "after adaptation", "04": "victims still read correctly"}
     for notebook, profiles in sorted(measured.items()):
         for profile, about in (profiles if notebook[:2] in words else {}).items():
             number = list(about["results"].values())[-1]
-            lines.append(f"| {notebook[:2]} | {profile} | {'digits' if profile == 'quick' else 'MNIST'} "
+            lines.append(f"| {notebook[1]}, {profile} | {'digits' if profile == 'quick' else 'MNIST'} "
                          f"| {words[notebook[:2]]}: {number:.1f} | {about['over']} | {about['seconds']} s "
-                         f"| {about['MiB']} MiB | {about['cores']} CPU cores |")
+                         f"| {about['MiB']} MiB, {about['cores']} |")
     return "\n".join(lines)
 
 

@@ -47,7 +47,7 @@ def notebook(book, name, repository):
         for output in cell.get("outputs", []):
             if words := output.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell["metadata"]["mystnb"] = {"image": {"alt": words}}
-        if source.startswith(("Markdown(tables.", "import tables")):  # what makes a table says nothing to a reader
+        if source.startswith(("Markdown(tables.", "import dots", "dots.")):  # what makes a table says nothing to a reader
             cell["metadata"].setdefault("tags", []).append("remove-input")
     first = next(cell for cell in book["cells"] if cell["cell_type"] == "markdown")
     title, _, rest = first["source"].partition("\n")
@@ -55,7 +55,7 @@ def notebook(book, name, repository):
     if repository:
         where = repository.removeprefix("https://github.com/").rstrip("/")
         ways += [f"[open it in Colab](https://colab.research.google.com/github/{where}/blob/main/{name})",
-                 f"[open it in Binder](https://mybinder.org/v2/gh/{where}/main?urlpath=lab/tree/{name})"]
+                 f"[open it in Binder](https://mybinder.org/v2/gh/{where}/main?urlpath=lab/tree/student/{PurePosixPath(name).relative_to('notebooks')})"]
     words = f"This is a notebook, with its results as they are stored. {', '.join(ways)}."
     if any(word in "".join(cell["source"]) for cell in book["cells"] for word in ("live.", "slides.Slides")):
         words += " Where it has sliders, this page has a still picture: [play on the first page](/index.md)."

@@ -115,12 +115,24 @@ def scroll_to(page, cells, source):
     page.evaluate("k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k, 'center')", where)
 
 
+def faults(page):
+    """What axe finds serious or critical in what ddlite shows; JupyterLab's own editors and bars are not ours."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context=".jp-OutputArea-output").response["violations"]
+    return [(fault["id"], fault["nodes"][0]["html"][:200]) for fault in found if fault["impact"] in ("serious", "critical")]
+
+
 def test_notebook_01_in_jupyterlab(lab, page):
     run_all(page, lab + "01_fixed_initialization.ipynb")
 
+    def where():
+        words = page.locator(".widget-html", has_text="outer step").first
+        return words.inner_text() if words.count() else ""
+
     def outer_step():
-        words = page.locator("p[role=status]", has_text="outer step").first
-        return int(re.search(r"outer step (\d+)", words.inner_text()).group(1)) if words.count() else 0
+        found = re.search(r"outer step (\d+)", where())
+        return int(found[1]) if found else 0
 
     def picture():
         return page.locator("img[alt^='The images as they are']").first.get_attribute("src")
@@ -133,17 +145,22 @@ def test_notebook_01_in_jupyterlab(lab, page):
     until(lambda: picture() != early)  # the images change while it runs
 
     button("Pause").click()
-    until(lambda: "paused" in page.locator("p[role=status]", has_text="outer step").first.inner_text())
+    until(lambda: "paused" in where())
     paused, still = outer_step(), picture()
     time.sleep(2)
     assert outer_step() == paused and picture() == still
-    button("Start").click()
+    assert "Go on" in page.evaluate("document.activeElement.textContent"), "the button keeps the keyboard's focus"
+    assert page.locator("img[alt^='The images as they are']").first.bounding_box()["height"] <= 500  # half the window
+    assert not faults(page)
+    page.keyboard.press("Enter")
     until(lambda: outer_step() > paused)
     page.screenshot(path=ROOT / "build" / "jupyterlab-running.png")
 
     cells = finished(page)
     panel = next(cell for cell in cells if cell["source"] == "await panel.run()")
-    assert any("image/png" in output.get("data", {}) for output in panel["outputs"])
+    assert [sorted(output["data"]) for output in panel["outputs"]] == [["image/png", "text/html", "text/plain"]], "no widget"
+    shown = page.locator("figure img[alt^='Ten images being learned']").first
+    assert "outer step 450 of 450" in shown.get_attribute("alt")
 
     scroll_to(page, cells, "live.Playground")
     result = page.locator("p[role=status]", has_text="as learned").first
@@ -153,6 +170,8 @@ def test_notebook_01_in_jupyterlab(lab, page):
     for _ in range(3):
         page.keyboard.press("PageUp")
     until(lambda: result.inner_text() != before)
+    assert page.locator(".noUi-handle").first.get_attribute("aria-label") == "step 1"
+    assert not faults(page)
     page.screenshot(path=ROOT / "build" / "jupyterlab-playground.png")
 
 
@@ -170,5 +189,6 @@ def test_choosing_in_jupyterlab(lab, page, name, cell, status, choice):
     result.wait_for(timeout=60_000)
     before = result.inner_text()
     page.locator(".widget-dropdown select").first.select_option(choice)
-    until(lambda: result.inner_text() != before)
+    until(lambda: page.locator(status).count() and result.inner_text() != before)
+    assert not faults(page)
     page.screenshot(path=ROOT / "build" / f"jupyterlab-{name[:2]}.png")

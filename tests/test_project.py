@@ -181,6 +181,7 @@ LAYERS = [layer.split() for layer in (
     machinery.checkpoint
     machinery.adam
     machinery.threads
+    machinery.progress
     """,
     """
     photographs.sets

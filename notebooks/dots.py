@@ -1,0 +1,39 @@
+"""The picture of all results: every distilled set beside its baselines, a line for each setting."""
+
+import tables
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from ddlite import show
+
+KINDS = {"random real": "o", "best of random": "s", "k-means": "^", "class means": "D", "k-NN, random real": "+",
+         "k-NN, k-means": "x", "no adaptation": "v", "all real images": "|"}
+
+
+@rc_context(show.STYLE)
+def against_baselines():
+    """A `Picture`: test accuracies as dots, baselines grey, what was learned blue, with a bar of one standard deviation."""
+    settings = tables.compared()
+    figure = Figure(figsize=(9, 0.62 * len(settings) + 1.6), layout="constrained")
+    axis, words, named = figure.subplots(), [], set()
+    for place, (where, (_, rows)) in enumerate(settings.items()):
+        learned = {name: row for name, row in rows.items() if name.startswith("**learned")}
+        axis.axhline(place, color=show.INK, linewidth=0.4)
+        for name, (accuracy, std, *_) in rows.items():
+            kind = "what was learned" if name in learned else name
+            label = None if kind in named else kind
+            named.add(kind)
+            if name in learned:
+                axis.errorbar(accuracy, place - 0.15, xerr=std, fmt="*", color=show.BLUE, markersize=10, label=label)
+            else:
+                axis.plot(accuracy, place + 0.15, KINDS[name], color=show.INK, markersize=6, label=label)
+        rivals = {name: row for name, row in rows.items() if name not in learned and row[2] and name != "all real images"}
+        best = max(rivals, key=lambda name: rivals[name][0])
+        ours = ", ".join(f"{row[0]:.1f} %" + (f" ± {row[1]:.1f}" if row[1] else " (known weights)") for row in learned.values())
+        words.append(f"{where}: learned {ours}; best baseline that trains a network, {best}, {rivals[best][0]:.1f} %")
+    axis.set_yticks(range(len(settings)), list(settings), fontsize=8)
+    axis.invert_yaxis()
+    axis.set(xlabel="test accuracy, %")
+    axis.legend(frameon=False, fontsize=8, ncols=5, loc="lower center", bbox_to_anchor=(0.4, 1))
+    return show.Picture(figure, f"Every set beside its baselines. {'. '.join(words)}.",
+                        "Every distilled set (blue, with one standard deviation over networks) beside its baselines (grey).")
