@@ -80,7 +80,8 @@ def tried(path, seeds, only="", kinds=("right", "wrong"), thorough=False, known=
     """Each answer on the checks of its task: (task, kind, words, visible: what was said, hidden: what was said for each seed).
 
     Args:
-        path: the assignment's notebook. seeds: the teacher's. only: the beginning of a task's name. kinds: of answers.
+        path: the assignment's notebook. only: the beginning of a task's name. kinds: of answers.
+        seeds: the teacher's; an iterator gives each answer some of its own.
         thorough: the hidden check is asked about every answer; else only where the visible one was content, as nobody hands
             in what the visible check refuses.
         known: {key: (visible, hidden)}, results that need not be found again; new ones are put in.
@@ -91,10 +92,11 @@ def tried(path, seeds, only="", kinds=("right", "wrong"), thorough=False, known=
         assert not said(before, names), said(before, names)
         mine = [("right", "the solution", solution), *(one[1:] for one in given if one[0] == task)]
         for kind, words, code in (one for one in mine if task.startswith(only) and one[0] in kinds):
-            key = _key(path, hidden, code, seeds, thorough)
+            own = seeds if isinstance(seeds, (list, tuple, range)) else next(seeds)
+            key = _key(path, hidden, code, list(own), thorough)
             if key not in known:
                 refused, later = said([code, visible], dict(names)), []
-                for seed in () if refused and not thorough else seeds:
+                for seed in () if refused and not thorough else own:
                     os.environ["DDLITE_TEACHERS_SEED"] = str(seed)
                     later.append(said([code, hidden], dict(names)))
                 known[key] = refused, later
