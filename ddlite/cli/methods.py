@@ -110,12 +110,11 @@ def tiling(settings, data, seed):
 
 def one_picture(settings, data, held_out, epochs):
     """`baselines` of canvases: one real picture of each class, as it is and as a canvas of its own; class means."""
-    start, seeds = experts(settings, data, 0), range(min(5, held_out))
-    kinds = {"one real picture": lambda seed: dd.DistilledSet.real(data, recipe=dd.Recipe(settings["epochs"], settings["rate"]), seed=seed),
-             "the same, rolled": lambda seed: textures.pieces(dd.DistilledSet.real(
-                 data, storage=textures.Canvas(1, 1), seed=seed), settings["epochs"]),
-             "class means": lambda seed: replace(dd.baselines.class_means(data), step_sizes=None,
-                                                 recipe=dd.Recipe(settings["epochs"], settings["rate"]))}
+    start, seeds, recipe = experts(settings, data, 0), range(min(5, held_out)), dd.Recipe(settings["epochs"], settings["rate"])
+    rolled = {"storage": textures.Canvas(1, 1), "recipe": recipe}
+    kinds = {"one real picture": lambda seed: dd.DistilledSet.real(data, recipe=recipe, seed=seed),
+             "the same, rolled": lambda seed: textures.pieces(dd.DistilledSet.real(data, seed=seed, **rolled), recipe.epochs),
+             "class means": lambda seed: replace(dd.baselines.class_means(data), step_sizes=None, recipe=recipe)}
     for name, made in kinds.items():
         yield name, dd.baselines.over_draws([made(seed) for seed in seeds], start, dd.Fit(data), held_out)
 
