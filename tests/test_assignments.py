@@ -93,8 +93,8 @@ def test_what_a1_says_is_off():
 
 def test_the_guides_example_of_a_check():
     """MARKING.md's check for a course of one's own: a right answer passes, its three mistakes are told."""
-    [code] = [block for block in re.findall(r"```python\n(.*?)```", (ROOT / "notebooks/MARKING.md").read_text("utf-8"), re.DOTALL)
-              if "def class_means" in block]
+    text = (ROOT / "notebooks/MARKING.md").read_text(encoding="utf-8")
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "def class_means" in block]
     names = {}
     exec(code, names)
 
