@@ -176,7 +176,8 @@ def test_what_the_wall_holds(tiny, monkeypatch):
     assert "succeeded: [] []" in page, re.findall("succeeded.*", page)
     assert mate.read_bytes() == kept and rows["ada"]["total"] == rows["burglar"]["total"] == rows["survivor"]["total"] == 5
     assert not any(f"outlives-{os.getpid()}" in (one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"]))
-    assert rows["crowd"]["total"] == 0 and "processes" in rows["crowd"]["note"]
+    # Which limit ends a crowd depends on how large its processes are; either costs the author the points, and is named.
+    assert rows["crowd"]["total"] == 0 and re.search("processes|memory", rows["crowd"]["note"])
     for name in ("impostor", "patcher"):
         assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3} and "tampered" in rows[name]["note"], rows[name]
     assert "_getframe" in rows["peeper"]["note"] and not rows["ada"]["note"]
