@@ -78,7 +78,7 @@ def read_by_kernel(settings, data, draws=5):
 
 
 GCOND = {"nodes": 20, "outer_steps": 600, "learning_rate": 0.01, "matches": 10, "between": 5, "edges_for": 10,
-         "features_for": 40, "validate_every": 100, "steps": 300}
+         "features_for": 40, "validate_every": 100, "steps": 300, "falling": True}
 
 
 def load_graph(settings, device="cpu"):
@@ -90,7 +90,8 @@ def load_graph(settings, device="cpu"):
 
 def run_gcond(settings, graph, seed):
     """`run` of GCond. The small graph is judged with its edges; beside that, without them."""
-    names = ("outer_steps", "learning_rate", "matches", "between", "edges_for", "features_for", "validate_every", "steps")
+    names = ("outer_steps", "learning_rate", "matches", "between", "edges_for", "features_for", "validate_every", "steps",
+             "falling")
 
     def states(checkpoint):
         return gcond.distill(graph, settings["nodes"], seed=seed, checkpoint=checkpoint,

@@ -6,9 +6,9 @@
 
 Jin, Zhao, Zhang, Liu, Tang, Shah: "Graph Condensation for Graph Neural Networks", ICLR 2022. The network that is matched is
 SGC: two propagations and one linear map, so that the gradient of class c is a formula (the second line), and Â² X of the real
-graph is computed once. Ours: Adam's betas are this package's; the rate falls along half a cosine; BatchNorm in the MLP always
-takes the statistics of all pairs; the first features are laid down for their own classes; rates and lengths but for profile
-"full".
+graph is computed once. Ours: Adam's betas are this package's; BatchNorm in the MLP always takes the statistics of all pairs;
+the first features are laid down for their own classes; but for profile "full" the rates, which fall along half a cosine, and
+the lengths.
 """
 
 import math
@@ -82,7 +82,7 @@ def fresh_mlp(d: int, generator: torch.Generator) -> dict:
 
 def distill(graph, number_of_nodes: int = 20, outer_steps: int = 600, learning_rate: float = 0.01, matches: int = 10,
             between: int = 5, edges_for: int = 10, features_for: int = 40, seed: int = 0, validate_every: int = 100,
-            steps: int = 300, checkpoint=None):
+            steps: int = 300, falling: bool = True, checkpoint=None):
     """Learn a small graph; a generator of `State`, as `ddlite.distill` is, whose `best` is a `CondensedGraph`.
 
     Args:
@@ -96,6 +96,7 @@ def distill(graph, number_of_nodes: int = 20, outer_steps: int = 600, learning_r
         seed: of first nodes, MLP and SGCs.
         validate_every, checkpoint: as for `ddlite.distill`.
         steps: of the GCN that validates, see `gcn.train`.
+        falling: whether the learning rate falls to 0 along half a cosine (ours), or stays (the paper's).
 
     Raises ValueError for settings that cannot be, and `Diverged`.
     """
@@ -104,7 +105,8 @@ def distill(graph, number_of_nodes: int = 20, outer_steps: int = 600, learning_r
         ("features_for", features_for, 0), ("validate_every", validate_every, 1), ("steps", steps, 1))}
     if edges_for + features_for < 1:
         raise ValueError("edges_for=0 and features_for=0: nothing would learn. Give one of them 1 or more.")
-    settings |= {"learning_rate": number("learning_rate", learning_rate, above=0), "seed": arguments.seed(seed, most=2**10 - 1)}
+    settings |= {"learning_rate": number("learning_rate", learning_rate, above=0), "seed": arguments.seed(seed, most=2**10 - 1),
+                 "falling": bool(falling)}
     return _loop(graph, nodes.random(graph, number_of_nodes, seed), settings, checkpoint)
 
 
@@ -141,7 +143,8 @@ def _loop(graph, first, settings, checkpoint):
             weight, bias = (tensor.detach() for tensor in sgc.free.values())
             loss = distance(class_gradients(z, own, weight, bias), class_gradients(hat @ (hat @ x), labels, weight, bias),
                             counts / counts.max())
-            share = (1 + math.cos(math.pi * (outer_step - 1) / settings["outer_steps"])) / 2
+            done = (outer_step - 1) / settings["outer_steps"] if settings["falling"] else 0
+            share = (1 + math.cos(math.pi * done)) / 2
             learner.step(torch.autograd.grad(loss, list(learner.free.values())), share * settings["learning_rate"])
             progress.check(outer_step, loss)
             small = now()
@@ -160,6 +163,6 @@ PROFILES = {
         "laptop": {"data": "cora", "nodes": 35, "matches": 20, "learning_rate": 1e-3, "steps": 600},
         "laptop-70": {"data": "cora", "nodes": 70, "matches": 20, "learning_rate": 1e-3, "steps": 600},
         "full": {"data": "cora", "nodes": 35, "outer_steps": 12_000, "matches": 20, "between": 15, "learning_rate": 1e-4,
-                 "steps": 600, "validate_every": 500},
+                 "steps": 600, "validate_every": 500, "falling": False},
     },
 }
