@@ -9,11 +9,12 @@ import torch
 from torch.nn import functional as F
 
 import ddlite as dd
+from ddlite import results
 from ddlite.cli.main import main
 from ddlite.gallery import gcn, gcond, graphs, nodes
 from ddlite.gallery.condensed import CondensedGraph, normalised
 from ddlite.gallery.graph import Graph
-from ddlite.machinery.files import read_json
+from ddlite.machinery.files import fingerprint_of_file, read_json
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +249,7 @@ def test_the_real_cora(real_root):
     assert (len(cora.features), cora.edges.shape[1] // 2, cora.features.shape[1]) == (2708, 5278, 1433)
     assert [int(getattr(cora, part).sum()) for part in ("train", "validation", "test")] == [140, 500, 1000]
     assert torch.bincount(cora.labels).tolist() == [351, 217, 418, 818, 426, 298, 180]
+    assert dd.manifest("gallery/gcond-cora-35")["floats"] > int((cora.features != 0).sum()) == 49_216  # as lesson 8 says
     report = gcn.judge(nodes.k_means(cora, 35), cora, 1, 200)
     assert 74 < report.mean < 84
 
@@ -320,3 +322,27 @@ def test_pictures_of_matrices_and_graphs(digits):
     assert maps.maps({"one": torch.eye(3), "two": torch.rand(4, 5)}, "Two", limits=(0, 1)).png[:4] == b"\x89PNG"
     with pytest.raises(ValueError, match="no matrices"):
         maps.maps({}, "None")
+
+
+@pytest.mark.parametrize("name, least, seeds", [("gcond-digits-20", 94, 3), ("gcond-cora-35", 78.5, 3),
+                                                ("gcond-cora-70", 80.5, 3), ("gcond-cora-35-full", 75, 1)])
+def test_what_ships_is_what_was_measured(name, least, seeds):
+    """The graph is the manifest's, and holds its labels; the digits' teaches as the manifest says."""
+    about, small = dd.manifest(f"gallery/{name}"), CondensedGraph.shipped(f"gallery/{name}")
+    with results.resources.as_file(results.ASSETS / f"gallery/{name}.safetensors") as path:
+        assert about["set"] == fingerprint_of_file(path)
+    assert len(about["seeds"]) == seeds and sum(run["test"] for run in about["seeds"]) / seeds >= least
+    assert about["validation"] == max(run["validation"] for run in about["seeds"]) and "dirty" not in about["commit"]
+    assert len(small) == about["configuration"]["nodes"] and small.floats == about["floats"]
+    if about["configuration"]["data"] == "digits":
+        report = gcn.judge(small, graphs.load("digits"), 2, about["configuration"]["steps"], seed=about["seed"])
+        assert abs(report.mean - about["test"]) < 1.5
+
+
+@pytest.mark.parametrize("name, rows", [("digits-20", {"random nodes": (70, 90), "propagated k-means": (93, 97)}),
+                                        ("cora-35", {"random nodes": (58, 68), "propagated k-means": (78, 81)}),
+                                        ("cora-70", {"random nodes": (68, 76), "propagated k-means": (78, 82)})])
+def test_baselines_ship_beside_every_graph(name, rows):
+    found = dd.manifest(f"gallery/gcond-{name}-baselines")["rows"]
+    assert list(found) == [*nodes.BASELINES, "whole graph"]
+    assert all(low < found[row]["mean"] < high for row, (low, high) in rows.items())

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 import ddlite as dd
+from ddlite import results
 from ddlite.cli import apart
 from ddlite.cli.main import main
 from ddlite.gallery import kernel, kip
-from ddlite.machinery.files import read_json
+from ddlite.machinery.files import fingerprint_of_file, read_json
 
 
 @pytest.fixture(scope="module")
@@ -280,3 +281,24 @@ def test_the_command_leaves_a_set_and_a_manifest(tmp_path, monkeypatch):
     assert kip.read(dset, dd.load("digits").test).mean == about["test"]
     main(["baselines", "--method", "kip", "--held-out", "2", "--output", str(tmp_path / "b")])
     assert list(read_json(tmp_path / "b.json")["rows"]) == ["random real", "random real, label solve", "class means"]
+
+
+@pytest.mark.parametrize("name, kernels, wide", [("kip-digits-10", 94.5, 93), ("kip-mnist-10", 88.5, 80),
+                                                 ("kip-mnist-100", 95.8, 86), ("kip-digits-100", 97.5, 96)])
+def test_what_ships_is_what_was_measured(name, kernels, wide):
+    """Three seeds each, and the set is the manifest's; it reads as the manifest says where its data are at hand."""
+    about, dset = dd.manifest(f"gallery/{name}"), dd.DistilledSet.shipped(f"gallery/{name}")
+    with results.resources.as_file(results.ASSETS / f"gallery/{name}.safetensors") as path:
+        assert about["set"] == fingerprint_of_file(path)
+    seeds = about["seeds"]
+    assert len(seeds) == 3 and sum(run["test"] for run in seeds) / 3 >= kernels and "dirty" not in about["commit"]
+    assert about["validation"] == max(run["validation"] for run in seeds)
+    assert about["finite"]["squares, width 1024"]["mean"] >= wide
+    if about["configuration"]["data"] == "digits":
+        assert abs(kip.read(dset, dd.load("digits").test).mean - about["test"]) < 0.5
+
+
+def test_mnist_reads_as_the_manifest_says(real_root):
+    for name in ("kip-mnist-10", "kip-mnist-100"):
+        report = kip.read(dd.DistilledSet.shipped(f"gallery/{name}"), dd.load("mnist", real_root).test)
+        assert abs(report.mean - dd.manifest(f"gallery/{name}")["test"]) < 0.1
