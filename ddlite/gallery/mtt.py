@@ -1,6 +1,6 @@
 """Matching trajectories: images that lead a network, in a few steps, where real training took it in whole epochs.
 
-    min over S, α of  E_t  |θ_N - θ*_(t+M)|² / |θ*_t - θ*_(t+M)|²,    θ_0 = θ*_t,  θ_(i+1) = θ_i - α ∇ℓ(S_i; θ_i)
+    min over S, α of  E_t  ‖θ_N - θ*_(t+M)‖² / ‖θ*_t - θ*_(t+M)‖²,    θ_0 = θ*_t,  θ_(i+1) = θ_i - α ∇ℓ(S_i; θ_i)
 
 θ*_t: the weights of an expert, a network trained on real data, after t epochs. Cazenavette, Wang, Torralba, Efros, Zhu:
 "Dataset Distillation by Matching Training Trajectories", CVPR 2022. No real image is looked at while the set is learned.
