@@ -62,13 +62,13 @@ def dots(title, values, width=500):
             f"stroke-width='0.5'/>{places}{ticks}</svg>")
 
 
-def bars(title, values, width=WIDTH):
+def bars(title, values, width=LEFT + WIDTH + 20):
     """A bar for each value, 0 or more, with its number below where there is room."""
     each, highest = width / len(values), max(values) or 1.0  # all may be zero
     drawn = "".join(f"<rect x='{k * each:.1f}' width='{each * 0.8:.1f}' y='{8 + HEIGHT * (1 - v / highest):.1f}' "
                     f"height='{HEIGHT * v / highest:.1f}' fill='{BLUE}'/>" for k, v in enumerate(values))
     numbers = "".join(f"<text x='{(k + 0.4) * each:.1f}' y='{HEIGHT + 23}' text-anchor='middle'>{v:.2g}</text>"
-                      for k, v in enumerate(values) if len(values) <= 10)
+                      for k, v in enumerate(values) if len(values) <= 4)
     spoken = ", ".join(f"{value:.2g}" for value in values[:10])
     return (f"<svg role='img' aria-label='{title}: {spoken}' viewBox='0 0 {width} {HEIGHT + BELOW}' width='{width}' "
             f"height='{HEIGHT + BELOW}' font-size='11' fill='currentColor' style='width:100%;height:auto'>"
