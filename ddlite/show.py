@@ -136,7 +136,7 @@ def learning(state, losses, scores, title="Learning"):
     if not hasattr(state, "distilled"):
         raise ValueError(f"A {type(state).__name__} was given: the last State that ddlite.distill(...) yields is needed.")
     canvas = tiles(state.distilled, zoom=1)
-    height = min(max(10 * canvas.height / canvas.width, 0.5), 20)
+    height = min(max(10 * canvas.height / canvas.width, 0.5), 4.5)  # a hundred images, half a window
     figure = Figure(figsize=(10, height + 3.5), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(height, 2.6))
     axis = top.subplots()

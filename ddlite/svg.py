@@ -4,7 +4,7 @@ from html import escape
 
 from ddlite.show import BLUE, ORANGE
 
-WIDTH, HEIGHT, LEFT, BELOW = 300, 110, 36, 32  # of a curve's field, and the room for the numbers beside and below it
+WIDTH, HEIGHT, LEFT, BELOW = 170, 90, 34, 32  # of a curve's field, and the room for the numbers beside and below it
 
 
 def names(classes, across):
@@ -45,7 +45,7 @@ def curve(title, points, last, highest, colour=BLUE, marks=None):
     compared = "".join(f", {name} {y:.4g}" for name, y in marks.items())
     return (f"<svg role='img' aria-label='{escape(title, quote=True)}{now}{escape(compared, quote=True)}' "
             f"viewBox='0 0 {LEFT + WIDTH + 20} {HEIGHT + BELOW}' width='{LEFT + WIDTH + 20}' height='{HEIGHT + BELOW}' "
-            f"font-size='11' fill='currentColor' style='max-width:100%'>"
+            f"font-size='11' fill='currentColor' style='width:100%;height:auto'>"
             f"<path d='M{place(0, high)} L{place(0, low)} L{place(last, low)}' fill='none' stroke='currentColor'/>"
             f"{ticks}{lines}"
             f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/></svg>")
@@ -62,21 +62,22 @@ def dots(title, values, width=500):
             f"stroke-width='0.5'/>{places}{ticks}</svg>")
 
 
-def bars(title, values, width=WIDTH):
+def bars(title, values, width=LEFT + WIDTH + 20):
     """A bar for each value, 0 or more, with its number below where there is room."""
     each, highest = width / len(values), max(values) or 1.0  # all may be zero
     drawn = "".join(f"<rect x='{k * each:.1f}' width='{each * 0.8:.1f}' y='{8 + HEIGHT * (1 - v / highest):.1f}' "
                     f"height='{HEIGHT * v / highest:.1f}' fill='{BLUE}'/>" for k, v in enumerate(values))
     numbers = "".join(f"<text x='{(k + 0.4) * each:.1f}' y='{HEIGHT + 23}' text-anchor='middle'>{v:.2g}</text>"
-                      for k, v in enumerate(values) if len(values) <= 10)
+                      for k, v in enumerate(values) if len(values) <= 4)
     spoken = ", ".join(f"{value:.2g}" for value in values[:10])
     return (f"<svg role='img' aria-label='{title}: {spoken}' viewBox='0 0 {width} {HEIGHT + BELOW}' width='{width}' "
-            f"height='{HEIGHT + BELOW}' font-size='11' fill='currentColor' style='max-width:100%'>{drawn}{numbers}</svg>")
+            f"height='{HEIGHT + BELOW}' font-size='11' fill='currentColor' style='width:100%;height:auto'>"
+            f"{drawn}{numbers}</svg>")
 
 
 def figure(caption, drawing):
-    """A drawing with its caption above it."""
-    return f"<div style='margin:0'><div style='font-weight:600'>{escape(caption)}</div>{drawing}</div>"
+    """A drawing with its caption above it; three stand side by side in a window of 900 pixels."""
+    return f"<div style='flex:1 1 200px;max-width:340px'><div style='font-weight:600'>{escape(caption)}</div>{drawing}</div>"
 
 
 def hidden(words):
