@@ -1,4 +1,4 @@
-"""What images can do that nobody learned: real ones, class means, cluster centres, under the same gradient steps."""
+"""What sets of images can do without learning: real ones, class means, cluster centres, under the same gradient steps."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence

@@ -43,11 +43,12 @@ def graph(places, edges, labels, words, pictures=None, among=None):
         pictures: {place (x, y): (height, width) picture}, in the order of `among`; None for none.
         among: (n, n), weights of the edges between these pictures; a line is as thick as its weight.
     """
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     axis = figure.subplots()
-    axis.add_collection(LineCollection(places[edges.T].numpy(), colors="#bbbbbb", linewidths=0.15, zorder=1))
+    # Thousands of smoothed hairlines would make a file of half a megabyte.
+    axis.add_collection(LineCollection(places[edges.T].numpy(), colors="#dddddd", linewidths=0.3, antialiaseds=False, zorder=1))
     axis.scatter(*places.T.numpy(), s=6, c=labels.numpy() % 20, cmap="tab20", vmin=0, vmax=19, linewidths=0, zorder=2,
-                 alpha=0.5 if pictures else 1)
+                 alpha=0.5 if pictures else 1, antialiaseds=False)
     spots = list(pictures or {})
     for i in range(len(spots)):
         for j in range(i):

@@ -56,7 +56,7 @@ def summary(report):
 
 
 def compare_kip(settings, data, held_out, epochs=None):
-    """`baselines` of KIP: what nobody learned, read by the same kernel; then real images in finite networks."""
+    """`baselines` of KIP: sets without learning, read by the same kernel; then real images in finite networks."""
     yield from read_by_kernel(settings, data)
     real = dd.baselines.real_images(data, round(settings["images_per_class_and_batch"]))
     for name, report in finite(real, data, held_out, depth=settings["depth"]):
@@ -64,7 +64,7 @@ def compare_kip(settings, data, held_out, epochs=None):
 
 
 def read_by_kernel(settings, data, draws=5):
-    """What nobody learned, read by the kernel: (name, `Report`) after (name, `Report`)."""
+    """Sets without learning, read by the kernel: (name, `Report`) after (name, `Report`)."""
     size, how = round(settings["images_per_class_and_batch"]), (settings["depth"], settings["ridge"])
     reports = [kip.read(dd.baselines.real_images(data, size, seed=seed), data.test, *how) for seed in range(draws)]
     yield "random real", replace(reports[0], scores=[report.scores[0] for report in reports], unit="draw", per_class=None)
@@ -105,7 +105,7 @@ def run_gcond(settings, graph, seed):
 
 
 def compare_gcond(settings, graph, held_out, epochs=None, draws=3):
-    """`baselines` of GCond: nodes that nobody learned, and the whole graph, by the same recipe."""
+    """`baselines` of GCond: nodes chosen without learning, and the whole graph, by the same recipe."""
     for name, make in nodes.BASELINES.items():
         each = max(1, held_out // draws)
         reports = [gcn.judge(make(graph, settings["nodes"], seed), graph, each, settings["steps"], seed=seed)

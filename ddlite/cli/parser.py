@@ -102,7 +102,7 @@ def _learn(commands):
     distill.add_argument("--engine", choices=ENGINES,
                          help="all give the same numbers up to rounding: plain; adjoint, slower, far less memory; chain, fast "
                               "for networks like LeNet (what fits)")
-    baselines = _command(commands, "baselines", "what images do that nobody learned (Table 1's row)",
+    baselines = _command(commands, "baselines", "score sets of images without learning (Table 1's row)",
                          "ddlite baselines --output runs/base", "ddlite baselines --experiment random --output runs/base")
     baselines.add_argument("--epochs", type=whole_number(1, 10_000), default=10, metavar="N",
                            help="of training on all real images (10)")

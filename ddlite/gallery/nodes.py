@@ -1,4 +1,4 @@
-"""Few nodes that nobody learned: random ones, herding, k-center, a coarsened graph, and k-means of propagated features.
+"""A few nodes chosen without learning: random ones, herding, k-center, a coarsened graph, and k-means of propagated features.
 
 The last trains nothing: it groups the twice propagated features Â² X of each class's labelled nodes, and takes the centres,
 without edges. Gao and others, "Rethinking and Accelerating Graph Condensation" (CGC), WWW 2025, found that this does as well as

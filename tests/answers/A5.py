@@ -500,6 +500,7 @@ def enlarge(stored, labels, k):
     return torch.nn.functional.interpolate(tiles, size=(height, width), mode="bilinear"), torch.cat([labels] * (k * k))
 # %% A5-patches right: the storage of lesson 5
 def enlarge(stored, labels, k):
+    from ddlite.gallery import idc
     return idc.Patches(k).decode({"patches": stored[None]})[0], labels.tile(k * k)
 # %% A5-patches right: picture by picture, into a list
 def enlarge(stored, labels, k):
