@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from ddlite import unroll
 from ddlite.data import Data
 from ddlite.machinery import adam, arguments, ranks, threads
 from ddlite.machinery.files import fingerprint, load_tensors, save_tensors
+from ddlite.machinery.progress import slowly
 from ddlite.starts import RandomStart, network_seed
 from ddlite.unrollable import copied, gradients_on, takes
 
@@ -88,7 +88,7 @@ class PoolStart:
         wanted = [*self.networks("training", self.size).places]
         for role, number in numbers.items():
             wanted += self.networks(role.replace("_", "-"), number).places
-        for place in tqdm(ranks.share(wanted), desc="pre-training", delay=2, leave=False, disable=ranks.here()[0] > 0):
+        for place in slowly(ranks.share(wanted), "pre-training", shown=ranks.here()[0] == 0):
             self.network(*place)
         ranks.total(torch.zeros(1))  # wait for the others' shares
         return self

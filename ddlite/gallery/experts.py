@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from ddlite import starts, unroll
 from ddlite.data import Data
 from ddlite.machinery import arguments
 from ddlite.machinery.files import fingerprint, load_tensors, save_tensors
+from ddlite.machinery.progress import slowly
 from ddlite.unrollable import gradients_on
 
 
@@ -63,7 +63,7 @@ class Experts:
 
     def fill(self) -> "Experts":
         """Train what is missing, with a progress bar. Returns itself."""
-        for index in tqdm(range(self.number), desc="experts", delay=2, leave=False):
+        for index in slowly(range(self.number), "experts"):
             self.path("training", index)
         return self
 
