@@ -1,6 +1,7 @@
 """What the tests share: small made-up data, and where real data lie."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads on a busy machine can be many times slower than one
@@ -13,6 +14,9 @@ import ddlite as dd
 
 ROOT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup or in the background of a shell they are ignored,
+if hasattr(signal, "SIGHUP"):  # and what a test starts would inherit that
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def made_up(shape=(1, 28, 28), classes=10, n=120, name="made-up", names=None, **options):
