@@ -110,7 +110,8 @@ def compare_past(settings, data, held_out, epochs, draws=5):
     """`baselines` of shared memories, all in their floats: protocol B, and real images by as many steps of their own."""
     start, goal, down = dd.RandomStart(settings["network"], data), dd.Fit(data), settings["down"]
     recipe, each = dd.Recipe(settings["epochs"]), down**2
-    yield from dd.baselines.from_scratch(goal, start, 1, recipe, [idc.Patches(down)] if down > 1 else [], held_out, epochs=epochs)
+    storages = [idc.Patches(down)] if down > 1 else []
+    yield from dd.baselines.from_scratch(goal, start, 1, recipe, storages, held_out, draws, epochs=epochs)
     kinds = {f"k-means at 1/{down} of the size": (each, past.Bases(None, down))}
     if settings["bases"]:
         number = round(settings["images_per_class_and_batch"]) * settings["pool"]

@@ -124,10 +124,10 @@ def shuffled(dset, seed=0):
 # What `ddlite distill --method` and lesson 9 learn, by profile; without hidden units the noise is the image: plain pixels.
 PROFILES = {
     "gtn": {
-        "quick": {"data": "digits", "network": MLP, "outer_steps": 1000},
-        "quick-fixed": {"data": "digits", "network": MLP, "outer_steps": 1000, "noise": "fixed"},
-        "quick-fresh": {"data": "digits", "network": MLP, "outer_steps": 1000, "noise": "fresh"},
-        "quick-pixels": {"data": "digits", "network": MLP, "outer_steps": 1000, "hidden": None},
+        "quick": {"data": "digits", "network": MLP, "outer_steps": 600},
+        "quick-fixed": {"data": "digits", "network": MLP, "outer_steps": 600, "noise": "fixed"},
+        "quick-fresh": {"data": "digits", "network": MLP, "outer_steps": 600, "noise": "fresh"},
+        "quick-pixels": {"data": "digits", "network": MLP, "outer_steps": 600, "hidden": None},
         "laptop": {"data": "mnist", "network": MLP, "outer_steps": 2000, "batches": 16},
         "laptop-pixels": {"data": "mnist", "network": MLP, "outer_steps": 400, "batches": 16, "hidden": None},
     },

@@ -133,8 +133,8 @@ def addresses_within(budget, data, count=16, down=2):
     channels, height, width = data.shape
     classes, base = len(data.classes), channels * (height // down) * (width // down)
     if (each := (whole("budget", budget, 1) - count * base) // (count * classes)) < 1:
-        raise ValueError(f"{budget} floats are too few for {count} bases of {base} floats and an address of {count} for each of "
-                         f"{classes} classes: take fewer bases, smaller ones (a larger down), or "
+        raise ValueError(f"{budget} floats are too few for {count} bases of {base} floats and an address of {count} for each "
+                         f"of {classes} classes: take fewer bases, smaller ones (a larger down), or "
                          f"{count * (base + classes)} floats.")
     return each
 
@@ -154,10 +154,10 @@ def address(dset, label, which=0):
 # What `ddlite distill --method` and lesson 10 learn, by profile, all in ten images' worth of floats.
 PROFILES = {
     "past": {
-        "quick": {"data": "digits", "network": MLP, "outer_steps": 600},
-        "quick-small": {"data": "digits", "network": MLP, "outer_steps": 600, "bases": None,
+        "quick": {"data": "digits", "network": MLP, "outer_steps": 400},
+        "quick-small": {"data": "digits", "network": MLP, "outer_steps": 400, "bases": None,
                         "images_per_class_and_batch": 9},
-        "quick-plain": {"data": "digits", "network": MLP, "outer_steps": 600, "bases": None, "down": 1,
+        "quick-plain": {"data": "digits", "network": MLP, "outer_steps": 400, "bases": None, "down": 1,
                         "images_per_class_and_batch": 1},
         "laptop": {"data": "mnist", "network": MLP, "outer_steps": 1500, "bases": 16, "down": 2, "pool": 5, "steps": 20,
                    "images_per_class_and_batch": 5, "step_size": 0.02},
