@@ -9,11 +9,13 @@ from scipy import stats
 from torch.nn import functional as F
 
 import ddlite as dd
+from ddlite import results
 from ddlite.cli import memories
 from ddlite.cli.main import main
 from ddlite.gallery import gtn, ranking, tasks
 from ddlite.gallery.gtn import Generator
 from ddlite.gallery.past import PROFILES, Bases, address, addresses_within, everyone
+from ddlite.machinery.files import fingerprint_of_file
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +279,38 @@ def test_baselines_have_the_floats_of_what_they_stand_beside():
     rows = dict(memories.compare_gtn(settings, data, 2, draws=1))
     assert set(rows) == {"real batches", "class means", "k-means"}
     assert all(report.protocol == "A" and report.gradient_steps == 2 for report in rows.values())
+
+
+@pytest.mark.parametrize("name, least, beside", [("gtn-digits", 86, {"shuffled": 85, "redrawn": 85}),
+                                                 ("past-digits", 90, {"from_scratch": 100})])
+def test_what_ships_is_what_was_measured(name, least, beside):
+    """Three seeds each, chosen on validation; the set is the manifest's, and teaches a network that it has not met."""
+    about, dset = dd.manifest(f"gallery/{name}"), dd.DistilledSet.shipped(f"gallery/{name}")
+    with results.resources.as_file(results.ASSETS / f"gallery/{name}.safetensors") as path:
+        assert about["set"] == fingerprint_of_file(path)
+    assert f"distill --held-out 10 --seeds 0 1 2 --method {about['method']} " in about["command"]
+    assert "dirty" not in about["commit"] and about["data_fingerprint"] == dd.load("digits").fingerprint
+    assert len(about["seeds"]) == 3 and sum(run["test"] for run in about["seeds"]) / 3 > least
+    assert about["validation"] == max(run["validation"] for run in about["seeds"])
+    assert about["protocol"] == dset.protocol == "A" and about["floats"] == dset.floats and about["networks"] == 10
+    for what, most in beside.items():
+        assert sum(run[what]["mean"] for run in about["seeds"]) / 3 < most
+    data = dd.load("digits")
+    network = dd.RandomStart(dd.MLP, data, seed=about["seed"]).networks("held-out", 1)[0]
+    assert abs(dd.accuracy(dset.train(network), data.test) - about["scores"][0]) < 2
+
+
+def test_shared_bases_reach_both_protocols_in_ten_images_floats():
+    about = dd.manifest("gallery/past-digits")
+    assert about["floats"] <= 5760 and sum(run["from_scratch"]["mean"] for run in about["seeds"]) / 3 >= 91
+
+
+def test_what_the_lessons_say_of_rankings_and_tasks_is_measured():
+    """The correlations are those of the scores beside them; each memory has three seeds after each of five tasks."""
+    found = dd.manifest("gallery/gtn-ranking")
+    for row in found["rows"].values():
+        for scores, kept in zip(row["scores"], row["agreement"], strict=True):
+            assert ranking.agreement(scores, found["truth"]) == pytest.approx(kept)
+    assert set(found["truth"]) == set(ranking.KINDS) and found["weights"] == ranking.weights(dd.load("digits"))
+    rows = dd.manifest("gallery/past-tasks")["rows"]
+    assert all(list(row) == ["2", "4", "6", "8", "10"] and {len(each) for each in row.values()} == {3} for row in rows.values())
