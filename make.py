@@ -34,7 +34,8 @@ def setup():
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     print("Setting up .venv (the first time minutes and some GB, most of it PyTorch) ...", flush=True)
-    venv.create(VENV, with_pip=True)
+    if not works():  # one that is in use cannot be made anew
+        venv.create(VENV, with_pip=True)
     pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     try:
         run(*pip, "uv")
@@ -45,6 +46,14 @@ def setup():
     run(*install, "--requirement", LOCK)
     run(*install, "--no-deps", "--editable", HERE)
     stamp.write_text(wanted)
+
+
+def works():
+    """Whether there is a .venv whose Python runs and has pip: one that was cut short, or whose Python is gone, does not."""
+    try:
+        return subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def lock():

@@ -47,6 +47,8 @@ def notebook(book, name, repository):
         for output in cell.get("outputs", []):
             if words := output.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell["metadata"]["mystnb"] = {"image": {"alt": words}}
+            if "data:image/png" in "".join(output.get("data", {}).get("text/html", "")):
+                output["data"].pop("image/png", None)  # the same picture once more, for readers that show no HTML
         if source.startswith(("Markdown(tables.", "import dots", "dots.")):  # what makes a table says nothing to a reader
             cell["metadata"].setdefault("tags", []).append("remove-input")
     first = next(cell for cell in book["cells"] if cell["cell_type"] == "markdown")

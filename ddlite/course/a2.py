@@ -205,15 +205,15 @@ def _means(start, k, n, dset, real):
 
 def fair(fair_baseline, seed=5):
     """Task 5: `fair_baseline(dset, start, data, step_sizes)`; every wrong way to choose leads to another step size."""
-    places = set()  # nobody gets through by taking always the second, or the third in size
+    first = set()  # nobody gets through by taking always the second, or the third in size: two rounds differ in both
     for number in range(3):
         for attempt in itertools.count():
             (dset, start, data, sizes), right, scores, mistakes = _fair(seed + 100 * number + 1000 * attempt, 1 + number,
                                                                         3 - number)
             place = {("place", sizes.index(right)), ("rank", sorted(sizes).index(right))}
-            if not place & places:
+            if number != 1 or not place & first:
                 break
-        places |= place
+        first = first or place
         answer = fair_baseline(dset, start, data, list(sizes))
         demand(isinstance(answer, (tuple, list)) and len(answer) == 2,
                "Return two things: the step size, and the list of accuracies.")

@@ -72,7 +72,7 @@ class Patches:
 PROFILES = {
     "idc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 250, "patches": 2, "real": True, "walk": "set"},
-        "laptop": {"data": "mnist", "network": partial(ConvNet3, width=16), "outer_steps": 500, "patches": 2, "real": True,
+        "laptop": {"data": "mnist", "network": partial(ConvNet3, width=16), "outer_steps": 1000, "patches": 2, "real": True,
                    "distance": "rows", "validate_every": 250, "validation_networks": 2},
         "laptop-lenet": {"data": "mnist", "network": LeNet, "outer_steps": 400, "patches": 2, "real": True, "walk": "data",
                          "validate_every": 100},
