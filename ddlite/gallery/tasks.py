@@ -92,7 +92,7 @@ def learned(begin, data, outer_steps=200, seed=0, make=MLP):
     return past.everyone(state.distilled)
 
 
-def in_turn(data, each=2, budget=576, outer_steps=200, seed=0):
+def in_turn(data, each=2, budget=576, outer_steps=200, down=3, seed=0):
     """Memories of bases after each task, learned in two ways from the same floats for each class.
 
     A generator of (a `Data` of the classes so far, the memories of single tasks side by side, the memory that is learned anew
@@ -101,7 +101,8 @@ def in_turn(data, each=2, budget=576, outer_steps=200, seed=0):
     alone, memory = [], None
     for number in range(each, len(data.classes) + 1, each):
         task, so_far = of_classes(data, range(number - each, number)), of_classes(data, range(number))
-        alone.append(learned(bases_within(task, each * budget, seed=seed), task, outer_steps, seed))
+        alone.append(learned(bases_within(task, each * budget, down, seed=seed), task, outer_steps, seed))
         mixed = remembering(so_far, memory) if memory else so_far
-        memory = learned(bases_within(so_far, number * budget, seed=seed), mixed, outer_steps, seed) if memory else alone[0]
+        begin = bases_within(so_far, number * budget, down, seed=seed)
+        memory = learned(begin, mixed, outer_steps, seed) if memory else alone[0]
         yield so_far, joined(alone), memory
