@@ -19,7 +19,7 @@ from ddlite.machinery.arguments import whole
 from ddlite.machinery.checkpoint import Checkpoint
 from ddlite.machinery.files import fingerprint
 from ddlite.unrollable import check, gradients_on
-from ddlite.valid import check_nouns, checked_settings
+from ddlite.valid import check_distributions, check_nouns, checked_settings
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,8 @@ def distill(dset: DistilledSet, start: Any, goal: Any, outer_steps: int, seed: i
     the settings that lower what is needed.
     """
     check_nouns(dset, start, goal)
+    if dset.labels.is_floating_point():
+        check_distributions(dset.labels)  # all goals take cross-entropies, also of a set that is for squares
     settings = checked_settings({
         "outer_steps": outer_steps, "seed": seed, "networks": networks, "learning_rate": learning_rate,
         "step_size_rate": step_size_rate, "decay": decay, "batch_size": batch_size, "clip": clip, "average": average,
