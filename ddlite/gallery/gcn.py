@@ -93,6 +93,8 @@ def judge(small, graph, networks=5, steps=600, role="held-out", seed=0):
     """
     networks, large = whole("networks", networks, 1), isinstance(small, Graph)
     need_graph(graph)
+    if not hasattr(small, "propagation"):
+        raise ValueError(f"A {type(small).__name__} was given where a graph is judged: a CondensedGraph, or the whole Graph.")
     if small.features.shape[1] != graph.features.shape[1] or small.classes != graph.classes:
         raise ValueError(f"{small} was not made from {graph}, whose nodes have other features or classes: judge it on the "
                          "graph that it stands for.")

@@ -51,7 +51,7 @@ class Graph:
         for name in ("features", "edges", "labels", *PARTS):
             kept = getattr(self, name).detach().cpu().to_dense()
             object.__setattr__(self, name, kept.to(KINDS.get(name, torch.bool)))
-        object.__setattr__(self, "classes", tuple(map(str, self.classes)))
+        object.__setattr__(self, "classes", tuple(map(str, self.classes or ())))
         _check_numbers(self)
         n, (one, other) = len(self.features), self.edges
         codes = torch.unique(one[one != other] * n + other[one != other])

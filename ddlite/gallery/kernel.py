@@ -122,7 +122,13 @@ class Wide(nn.Module):
 
 
 def empirical(network: nn.Module, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """The tangent kernel that a finite network has, (n, m): products of the gradients of its first answer."""
+    """The tangent kernel that a finite network has, (n, m): products of the gradients of its first answer.
+
+    Raises ValueError where there is no image in x or in z.
+    """
+    if not (len(x) and len(z)):
+        raise ValueError(f"{len(x)} images and {len(z)}: at least one on each side is needed.")
+
     def gradients(images):
         return torch.stack([torch.cat([each.flatten() for each in torch.autograd.grad(network(image[None])[0, 0],
                                                                                       list(network.parameters()))])

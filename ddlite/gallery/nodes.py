@@ -107,7 +107,7 @@ def _clusters(features, number, seed):
     """The centres of k-means (scikit-learn, k-means++), (number, d), and each row's group (n,)."""
     from sklearn.cluster import KMeans  # takes seconds to import
 
-    found = KMeans(number, n_init=3, random_state=seed).fit(features.numpy())
+    found = KMeans(number, n_init=3, random_state=arguments.seed(seed)).fit(features.numpy())
     return torch.from_numpy(found.cluster_centers_).to(features), torch.from_numpy(found.labels_).long()
 
 
