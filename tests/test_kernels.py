@@ -288,7 +288,7 @@ def test_bad_input_is_refused_in_words(digits):
         "same size and type, normalised alike": lambda: kernel.tangent(x, x.float()),
         "a tensor of floats": lambda: kernel.tangent(x.long(), x),
         "at least one image": lambda: kernel.tangent(x[:0], x),
-        "0 images and 6: at least one on each side": lambda: kernel.empirical(kernel.Wide((9,), 1, 4), x[:0], x),
+        "0 images and 6: at least one on each side": lambda: kernel.empirical(kernel.Wide((1, 3, 3), 1, 4), x[:0], x),
         "depth=-1": lambda: kernel.tangent(x, x, -1),
         "depth=1.5": lambda: kernel.tangent(x, x, 1.5),
         "bias=-1": lambda: kernel.tangent(x, x, bias=-1),
