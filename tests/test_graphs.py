@@ -167,6 +167,9 @@ def test_gcond_learns_a_graph_that_teaches(digits, tmp_path):
     assert again.labels.tolist() == [label for label in range(10) for _ in range(2)] and again.classes == digits.classes
     assert best.without_edges().edges is None and best.without_edges(0).edges.equal(best.edges)
     assert ((best.without_edges(0.1).edges == 0) | (best.edges >= 0.1)).all()
+    hat = normalised(best.edges)
+    assert best.folded().edges is None and torch.allclose(best.folded().features, hat @ hat @ best.features, atol=1e-6)
+    assert abs(gcn.judge(best.folded(), digits, 2, 150).mean - report.mean) < 3  # all that was learned is in them
     mixed = best.with_tensors({"labels": (best.labels + 1) % 10})
     assert gcn.judge(mixed, digits, 1, 150).mean < 20  # labels that were lost
     with pytest.raises(ValueError, match=r"holds a graph and no images: .*CondensedGraph\.load"):
@@ -375,7 +378,7 @@ def test_the_command_leaves_a_graph_and_a_manifest(tmp_path, capsys):
           str(tmp_path / "it")])
     about, small = read_json(tmp_path / "it.json"), CondensedGraph.load(tmp_path / "it.safetensors")
     assert len(about["seeds"]) == 2 and about["configuration"]["nodes"] == len(small) == 20 and about["protocol"] == "B"
-    assert about["without_edges"]["networks"] == 1 and about["floats"] == small.floats
+    assert about["without_edges"]["networks"] == about["folded"]["networks"] == 1 and about["floats"] == small.floats
     with pytest.raises(SystemExit, match="on the CPU alone"):
         main(["distill", "--method", "gcond", "--device", "cuda", "--output", str(tmp_path / "other")])
     with pytest.raises(SystemExit, match="holds a graph and no images"):
@@ -405,6 +408,8 @@ def test_what_ships_is_what_was_measured(name, least, seeds):
     assert about["validation"] == max(run["validation"] for run in about["seeds"]) and "dirty" not in about["commit"]
     assert len(small) == about["configuration"]["nodes"] and small.floats == about["floats"]
     if about["configuration"]["data"] == "digits":
+        for run in about["seeds"]:  # as lesson 8 says: folded in, the edges lose nothing; left out, they lose little or much
+            assert abs(run["folded"]["mean"] - run["test"]) < 1.5 and run["without_edges"]["mean"] < run["test"] + 0.5
         report = gcn.judge(small, graphs.load("digits"), 2, about["configuration"]["steps"], seed=about["seed"])
         assert abs(report.mean - about["test"]) < 1.5
 

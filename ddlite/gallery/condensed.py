@@ -64,6 +64,10 @@ class CondensedGraph:
         kept = None if below == float("inf") or self.edges is None else self.edges * (self.edges >= below)
         return replace(self, edges=kept)
 
+    def folded(self) -> "CondensedGraph":
+        """Nodes without edges whose features are Â² X: what a network with two layers sees of these nodes, laid down as it is."""
+        return replace(self, features=self.propagation @ (self.propagation @ self.features), edges=None)
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """All its numbers by name."""
         return {"features": self.features, "labels": self.labels, **({} if self.edges is None else {"edges": self.edges})}
