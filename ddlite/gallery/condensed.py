@@ -65,7 +65,7 @@ class CondensedGraph:
         return replace(self, edges=kept)
 
     def folded(self) -> "CondensedGraph":
-        """Nodes without edges whose features are Â² X: what a network with two layers sees of these nodes, laid down as it is."""
+        """Nodes without edges whose features are Â² X: what two rounds of propagation make of these nodes."""
         return replace(self, features=self.propagation @ (self.propagation @ self.features), edges=None)
 
     def tensors(self) -> dict[str, torch.Tensor]:
