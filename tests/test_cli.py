@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import fields, replace
+from pathlib import Path
 
 import filelock
 import numpy as np
@@ -330,11 +331,14 @@ def test_a_queue_is_read_before_it_is_run(text, words, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_a_queue_that_is_told_to_end_lets_its_command_write_a_checkpoint(tmp_path):
     (tmp_path / "night.txt").write_text("distill --outer-steps 100000 --output a\ndistill --outer-steps 1 --output b\n")
-    process = subprocess.Popen([sys.executable, "-m", "ddlite", "queue", "night.txt"], cwd=tmp_path, stderr=subprocess.PIPE,
-                               text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen([sys.executable, "-m", "ddlite", "queue", "night.txt", "--nice", "1"], cwd=tmp_path,
+                               stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     until = time.monotonic() + 300
     while not list(tmp_path.glob("a-seed0-checkpoint*")) and time.monotonic() < until:
         time.sleep(0.2)
+    for command in psutil.Process(process.pid).children():
+        share = Path(f"/proc/{command.pid}/autogroup")
+        assert command.nice() >= 1 and (not share.is_file() or share.read_text().strip().endswith("nice 1"))
     process.terminate()
     _, said = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGTERM and "goes on from here" in said

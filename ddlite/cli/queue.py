@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from ddlite.cli.parser import parser
 
@@ -25,7 +26,9 @@ def queue(options):
     for number, words in enumerate(lines, start=1):
         began = time.monotonic()
         print(f"{number} of {len(lines)}: ddlite {shlex.join(words)}", flush=True)
-        with subprocess.Popen([sys.executable, "-m", "ddlite", *words]) as process:
+        with subprocess.Popen([sys.executable, "-m", "ddlite", *words], start_new_session=True) as process:
+            with contextlib.suppress(OSError):  # Linux divides the processor among sessions first: niceness is of each, too
+                Path(f"/proc/{process.pid}/autogroup").write_text(str(options.nice))
             try:
                 code = process.wait()
             except BaseException:  # asked to end: so is the command, which writes its checkpoint first
