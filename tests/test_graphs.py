@@ -14,6 +14,7 @@ from ddlite.cli.main import main
 from ddlite.gallery import gcn, gcond, graphs, nodes
 from ddlite.gallery.condensed import CondensedGraph, normalised
 from ddlite.gallery.graph import Graph
+from ddlite.machinery.adam import Adam
 from ddlite.machinery.files import fingerprint_of_file, read_json
 
 
@@ -199,6 +200,37 @@ def test_edges_and_features_learn_in_turn():
     x = [state.distilled.features for state in states]
     assert torch.equal(x[0], x[1]) and not torch.equal(x[1], x[2]) and not torch.equal(x[2], x[3]) and torch.equal(x[3], x[5])
     assert not torch.equal(states[0].distilled.edges, states[1].distilled.edges)
+
+
+def test_the_loop_is_the_algorithm():
+    """Two losses by autograd: normalised edges, classes weighed by their shares, and steps of the SGC on the small graph."""
+    graph = ring(24, labels=torch.tensor([0] * 6 + [1] * 2 + [0, 1] * 8))
+    states = list(gcond.distill(graph, 4, 2, matches=2, between=3, edges_for=0, features_for=1, learning_rate=1e-30, steps=5))
+    first, draws, own = nodes.random(graph, 4), torch.Generator().manual_seed(0), graph.labels[graph.train]
+    hat = normalised(gcond.pairwise(first.features, gcond.fresh_mlp(4, draws)))
+    small, real = hat @ hat @ first.features, graph.propagated[graph.train]
+    sgc = Adam({name: torch.rand(shape, generator=draws) - 0.5 for name, shape in (("weight", (4, 2)), ("bias", (2,)))})
+    for state in states:
+        weight, bias, wanted = sgc.free["weight"], sgc.free["bias"], 0
+        for label, share in enumerate((1, 1 / 3)):  # three nodes and one
+            theirs, ours = (torch.autograd.grad(F.cross_entropy((z @ weight + bias)[labels == label], labels[labels == label]),
+                                                weight)[0] for z, labels in ((real, own), (small, first.labels)))
+            wanted += share * sum(1 - theirs[:, j] @ ours[:, j] / theirs[:, j].norm() / ours[:, j].norm() for j in range(2))
+        assert state.loss == pytest.approx(wanted.item(), rel=1e-4)
+        for _ in range(3):
+            loss = F.cross_entropy(small @ weight + bias, first.labels)
+            sgc.step(torch.autograd.grad(loss, [weight, bias]), 0.01)
+
+
+def test_a_network_is_judged_on_the_whole_graph_with_its_edges():
+    graph, network = ring(24), gcn.GCN(4, 2, width=8, seed=3)
+    hat = normalised(dense(graph))
+    logits = hat @ (hat @ graph.features @ network.first).relu() @ network.second  # fresh biases are 0
+    assert torch.allclose(network(graph.propagation, graph.features), logits, atol=1e-5)
+    right = (logits.argmax(1) == graph.labels)[graph.test]
+    assert gcn.accuracy(network, graph, graph.test) == 100 * right.sum().item() / len(right)
+    alone = (graph.features @ network.first).relu() @ network.second
+    assert (alone.argmax(1) != logits.argmax(1)).any()  # without edges it would answer otherwise
 
 
 def pyg(graph, **changes):
