@@ -12,6 +12,10 @@ from ddlite.machinery.arguments import number
 from ddlite.stills import BROAD, WHOLE, Still, waiting
 
 
+MARK = ("<style>.ddlite-learned .noUi-base::before {content: ''; position: absolute; left: calc(50% - 1px); top: -7px; "
+        f"width: 2px; height: 18px; background: {show.INK}}}</style>")
+
+
 class Playground(Still):
     """A slider for each step size, and the accuracy that follows at once.
 
@@ -29,8 +33,8 @@ class Playground(Still):
         self._use = widgets.Dropdown(options=list(self._uses), description="used", style=WHOLE)
         self._reset = widgets.Button(description="As learned", icon="undo", tooltip="Put all step sizes back")
         self._result = widgets.HTML()
-        scale = widgets.HTML("<div>In the middle of each slider: the step size as learned. At its ends: a tenth of it, and ten "
-                             f"times as much. Learned: {', '.join(f'{size:.2g}' for size in sizes)}.</div>")
+        scale = widgets.HTML(f"{MARK}<div>The line in the middle of each slider is the step size as learned. At its ends: a "
+                             f"tenth of it, and ten times as much. Learned: {', '.join(f'{size:.2g}' for size in sizes)}.</div>")
         self._reset.on_click(self._put_back)
         for control in (*self._sliders, self._use):
             control.observe(self._update, names="value")
@@ -169,6 +173,7 @@ def _slider(t, size, largest):
     look = {"description": f"step {t}", "style": WHOLE, "layout": BROAD, "continuous_update": False, "readout_format": ".2g"}
     if size > 0:
         middle = math.log10(size)
-        return widgets.FloatLogSlider(value=size, base=10, min=middle - 1, max=middle + 1, step=0.02, **look)
+        slider = widgets.FloatLogSlider(value=size, base=10, min=middle - 1, max=middle + 1, step=0.02, **look)
+        return slider.add_class("ddlite-learned")
     most = 10 * largest or 1.0
     return widgets.FloatSlider(value=0, min=0, max=most, step=most / 100, **look)

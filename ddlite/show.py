@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import re
+import statistics
 import textwrap
 from html import escape
 
@@ -167,13 +168,16 @@ def sentence(state):
 @rc_context(STYLE)
 def lines(curves, xlabel, ylabel, words, log=False):
     """A `Picture` of curves: {name: list of (x, y)}. `words` say what is to be seen; `log` makes the x axis logarithmic, or
-    "both" axes.
+    "both" axes. Where y is a list, one number for each network, the mean is drawn, with a bar of one standard deviation.
     """
     _some(curves, "curves")
     figure = Figure(figsize=(6, 3) if len(curves) <= 12 else (6, 4.5))
     axis = figure.subplots()
     for style, (name, points) in zip(itertools.cycle(("o-", "s--", "^:", "v-.", "D-", "x--")), curves.items()):
-        axis.plot(*zip(*points), style, markersize=4, linewidth=1.2, label=_short(name))
+        x, heights = zip(*points)
+        y, spread = zip(*map(_mean, heights))
+        axis.errorbar(x, y, spread if any(spread) else None, fmt=style, markersize=4, linewidth=1.2, capsize=2,
+                      label=_short(name))
     axis.set(xlabel=_plain(xlabel), ylabel=_plain(ylabel))
     if log:
         axis.set_xscale("log")
@@ -210,7 +214,10 @@ def histogram(scores, xlabel="test accuracy, %", words=""):
 
 @rc_context(STYLE)
 def bars(groups, words):
-    """A `Picture` of percentages side by side: {row: {measure: percent}}, every row with the same measures."""
+    """A `Picture` of percentages side by side: {row: {measure: percent}}, every row with the same measures.
+
+    A list in place of a percent has one for each network: the mean is drawn, with a bar of one standard deviation.
+    """
     _some(groups, "rows")
     measures = list(next(iter(groups.values())))
     if other := [row for row, values in groups.items() if set(values) != set(measures)]:
@@ -219,17 +226,31 @@ def bars(groups, words):
     axis, height = figure.subplots(), 0.8 / len(measures)
     for k, (measure, color) in enumerate(zip(measures, itertools.cycle(COLOURS))):
         places = [row + k * height for row in range(len(groups))]
-        drawn = axis.barh(places, [values[measure] for values in groups.values()], height * 0.9, color=color,
-                          label=_short(measure, 40))
+        means, spread = zip(*(_mean(values[measure]) for values in groups.values()))
+        drawn = axis.barh(places, means, height * 0.9, color=color, label=_short(measure, 40),
+                          xerr=spread if any(spread) else None, error_kw={"ecolor": INK, "elinewidth": 1})
         axis.bar_label(drawn, fmt="%.0f", padding=2, fontsize=8)
     axis.set_yticks([row + (len(measures) - 1) * height / 2 for row in range(len(groups))],
                     [_short(row, 40) for row in groups])
     axis.set(xlim=(0, 109), xlabel="%")
     axis.invert_yaxis()
     axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(len(measures), 3))
-    numbers = "; ".join(f"{row}: " + ", ".join(f"{measure} {value:.0f} %" for measure, value in values.items())
+    numbers = "; ".join(f"{row}: " + ", ".join(f"{measure} {_rounded(value)} %" for measure, value in values.items())
                         for row, values in groups.items())
     return Picture(figure, f"{words}: {numbers}.")
+
+
+def _mean(value):
+    """A number and no spread; of a list, its mean and its standard deviation."""
+    if not isinstance(value, list):
+        return value, 0
+    return statistics.mean(value), statistics.stdev(value) if len(value) > 1 else 0
+
+
+def _rounded(value):
+    """In words, `value` as in `_mean`."""
+    mean, spread = _mean(value)
+    return f"{mean:.0f} ± {spread:.0f}" if isinstance(value, list) and len(value) > 1 else f"{mean:.0f}"
 
 
 def _draw_step_sizes(axis, dset):

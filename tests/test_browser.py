@@ -115,12 +115,27 @@ def scroll_to(page, cells, source):
     page.evaluate("k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k, 'center')", where)
 
 
+def in_theme(page, name):
+    """Change JupyterLab's theme, and wait until it is there."""
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
+    until(lambda: page.evaluate("document.body.dataset.jpThemeName") == name)
+
+
 def faults(page):
-    """What axe finds serious or critical in what ddlite shows; JupyterLab's own editors and bars are not ours."""
+    """What axe finds serious or critical in what ddlite shows, texts, pictures and panels, in light and dark colours.
+
+    JupyterLab's own editors and bars are not ours.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page, context=".jp-OutputArea-output").response["violations"]
-    return [(fault["id"], fault["nodes"][0]["html"][:200]) for fault in found if fault["impact"] in ("serious", "critical")]
+    found = []
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        in_theme(page, theme)
+        for part in (".jp-OutputArea-output", ".jp-RenderedMarkdown"):
+            found += [(theme, fault["id"], fault["nodes"][0]["html"][:200])
+                      for fault in Axe().run(page, context=part).response["violations"]
+                      if fault["impact"] in ("serious", "critical")]
+    return found
 
 
 def test_notebook_01_in_jupyterlab(lab, page):
