@@ -33,8 +33,9 @@ class Playground(Still):
         self._use = widgets.Dropdown(options=list(self._uses), description="used", style=WHOLE)
         self._reset = widgets.Button(description="As learned", icon="undo", tooltip="Put all step sizes back")
         self._result = widgets.HTML()
+        learned = ", ".join(f"{size:.2g}" for size in sizes)
         scale = widgets.HTML(f"{MARK}<div>The line in the middle of each slider is the step size as learned. At its ends: a "
-                             f"tenth of it, and ten times as much. Learned: {', '.join(f'{size:.2g}' for size in sizes)}.</div>")
+                             f"tenth of it, and ten times as much. Learned: {learned}.</div>")
         self._reset.on_click(self._put_back)
         for control in (*self._sliders, self._use):
             control.observe(self._update, names="value")
@@ -95,7 +96,7 @@ class HeldOut(Still):
             pass
 
     def scores(self):
-        """The scores of as many held-out networks as chosen, of the initialisation chosen; each network is trained but once."""
+        """The scores of the held-out networks, as many as chosen, of the initialisation chosen; each is trained only once."""
         for _ in self._measuring():
             pass
         return self._known[self._init.value][:self._number.value]

@@ -84,13 +84,18 @@ def page(lab):
         browser.close()
 
 
-def run_all(page, address):
-    """Open a notebook, and no other that was open before, and run all its cells."""
+def opened(page, address):
+    """Open a notebook, and no other that was open before."""
     page.goto(f"{address}?reset")
     until(lambda: page.evaluate("""name => {
         const shown = window.jupyterapp?.shell.currentWidget;
         return shown?.context?.path === name && shown.sessionContext?.session?.kernel?.status === 'idle'
     }""", address.rsplit("/", 1)[-1]))
+
+
+def run_all(page, address):
+    """Open a notebook, and run all its cells."""
+    opened(page, address)
     # a command does nothing, and says nothing, until the notebook is the current one: what was stored must be gone first
     until(lambda: page.evaluate("""async () => {
         await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs');
@@ -207,3 +212,14 @@ def test_choosing_in_jupyterlab(lab, page, name, cell, status, choice):
     until(lambda: page.locator(status).count() and result.inner_text() != before)
     assert not faults(page)
     page.screenshot(path=ROOT / "build" / f"jupyterlab-{name[:2]}.png")
+
+
+def test_stored_notebooks_are_read_by_all(lab, page):
+    """The lessons and the results as they are stored, opened and not run: pictures with words, no broken widget, axe content."""
+    for path in (*sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")), ROOT / "notebooks" / "results.ipynb"):
+        opened(page, lab + path.name)
+        until(lambda: page.locator(".jp-RenderedMarkdown h1").count())
+        assert page.locator("text=Error displaying widget").count() == 0
+        bare = page.evaluate("[...document.querySelectorAll('.jp-Notebook img')].filter(image => !(image.alt.length > 30)).length")
+        assert page.locator(".jp-Notebook img").count() and not bare, "a picture without words"
+        assert not faults(page), path.name
