@@ -11,7 +11,6 @@ from ddlite.evaluate import evaluate
 from ddlite.machinery.arguments import number
 from ddlite.stills import BROAD, WHOLE, Still, waiting
 
-
 MARK = ("<style>.ddlite-learned .noUi-base::before {content: ''; position: absolute; left: calc(50% - 1px); top: -7px; "
         f"width: 2px; height: 18px; background: {show.INK}}}</style>")
 

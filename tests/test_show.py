@@ -134,7 +134,8 @@ def test_spread_is_drawn_wherever_there_are_several_numbers():
     [first, second] = [container.lines[2] for container in lines.containers]
     assert first[0].get_segments()[0][:, 1].tolist() == [10.0, 30.0] and not second
     assert lines.lines[0].get_ydata().tolist() == [20.0, 40.0]
-    reach = bars.containers[0].errorbar.lines[2][0].get_segments()
+    [barred] = [container for container in bars.containers if hasattr(container, "errorbar")]
+    reach = barred.errorbar.lines[2][0].get_segments()
     assert [segment[:, 0].tolist() for segment in reach] == [[10.0, 30.0], [50.0, 50.0], [60.0, 60.0]]
     assert words == "words: one: m 20 ± 10 %; two: m 50 %; three: m 60 %."
 
