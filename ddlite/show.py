@@ -68,7 +68,7 @@ def _small(file):
 def predicted(mine, unit=" %"):
     """What a reader predicted, in a line; or, where nothing was, that it is worth the while."""
     if mine is None or mine == "":
-        return "you have not predicted yet: put your guess into the cell above in place of None, and run both cells again"
+        return "no prediction yet: put yours in place of None in the cell above, and run both again"
     return f"you said {mine}{unit}"
 
 
@@ -201,8 +201,8 @@ def histogram(scores, xlabel="test accuracy, %", words=""):
     _some(scores, "scores")
     figure = Figure(figsize=(7, min(1 + 0.9 * len(scores), 60)), layout="constrained")
     rows = figure.subplots(len(scores), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, color, (name, values) in zip(rows, (BLUE, ORANGE) * len(scores), scores.items()):
-        axis.hist(values, bins=range(0, 101, 2), color=color)
+    for axis, (name, values) in zip(rows, scores.items()):
+        axis.hist(values, bins=range(0, 101, 2), color=ORANGE)  # as in all pictures, of what is measured on real images
         axis.set_ylabel(_short(name, 40), rotation=0, ha="right", va="center", fontsize=9)
         axis.set_yticks([])
         axis.set_xlim(0, 100)
@@ -228,7 +228,7 @@ def bars(groups, words):
         places = [row + k * height for row in range(len(groups))]
         means, spread = zip(*(_mean(values[measure]) for values in groups.values()))
         drawn = axis.barh(places, means, height * 0.9, color=color, label=_short(measure, 40),
-                          xerr=spread if any(spread) else None, error_kw={"ecolor": INK, "elinewidth": 1})
+                          xerr=spread if any(spread) else None, error_kw={"ecolor": INK, "capsize": 2})
         axis.bar_label(drawn, fmt="%.0f", padding=2, fontsize=8)
     axis.set_yticks([row + (len(measures) - 1) * height / 2 for row in range(len(groups))],
                     [_short(row, 40) for row in groups])
@@ -260,7 +260,8 @@ def _draw_step_sizes(axis, dset):
         return
     sizes = dset.step_sizes.tolist()
     axis.bar(range(1, len(sizes) + 1), sizes, color=BLUE)
-    axis.set(title="step size", xlabel="gradient step", ylim=(0, None if max(sizes) > 0 else 1))
+    axis.set_title("step size", fontsize=9)
+    axis.set(xlabel="gradient step", ylim=(0, None if max(sizes) > 0 else 1))
     if len(sizes) <= 10:
         axis.set_xticks(range(1, len(sizes) + 1))
 
