@@ -208,7 +208,7 @@ class Panel(Still):
         curves += svg.figure("validation score, %", score)
         if distilled.step_sizes is not None:
             curves += svg.figure("step sizes", svg.bars("step sizes", distilled.step_sizes.tolist()))
-        return (f"<div style='display:flex;gap:1em;flex-wrap:wrap'>{curves}</div>"
+        return (f"{svg.side_by_side(curves)}"
                 f"<div style='{wide}'>{names}<img style='width:100%;image-rendering:pixelated' "
                 f"alt='The images as they are at outer step {self.state.outer_step}' "
                 f"src='data:image/png;base64,{picture}'></div>"

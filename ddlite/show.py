@@ -19,7 +19,6 @@ from ddlite.valid import need_set
 BLUE, ORANGE = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
 COLOURS = (BLUE, ORANGE, "#999999", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
 
-
 INK = "#757575"  # words and axes: a grey that is read on white and on black pages, for pictures have no ground of their own
 STYLE = {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
          "axes.titlecolor": INK}
