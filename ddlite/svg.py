@@ -83,7 +83,7 @@ def figure(caption, drawing):
 def side_by_side(figures):
     """Drawings in columns of one width, as many as fit: three in a window of 900 pixels."""
     columns = "grid-template-columns:repeat(auto-fit,minmax(200px,1fr))"
-    return f"<div style='display:grid;{columns};gap:0 1em;max-width:1040px'>{figures}</div>"
+    return f"<div style='max-width:1040px'><div style='display:grid;{columns};gap:0 1em'>{figures}</div></div>"
 
 
 def hidden(words):
