@@ -186,12 +186,12 @@ class Panel(Still):
         if self.state is None:
             return "Not begun."
         done, steps = self.state.outer_step, self.state.outer_steps
-        score = f"{self.scores[-1][1]:.1f} % now; " if self.scores else ""
+        score = f"{self.scores[-1][1]:.1f} % now, " if self.scores else ""
         seconds = self._seconds / max(1, len(self.losses)) * (steps - done)
         left = f"; about {seconds:.0f} s left" if self._mode == "running" else ""
         again = " Run the cells below again." if self._mode == "finished" and self._behind else ""
         return (f"{self._mode}: outer step {done} of {steps}; loss {self.state.loss:.3f}; validation score {score}"
-                f"{self.state.best_score:.1f} % of the set that is kept{left}. {AFTERWARDS.get(self._mode, '')}{again}")
+                f"{self.state.best_score:.1f} % for the set kept so far{left}. {AFTERWARDS.get(self._mode, '')}{again}")
 
     def _content(self):
         distilled, file = self.state.distilled, io.BytesIO()

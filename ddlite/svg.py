@@ -64,7 +64,7 @@ def dots(title, values, width=500):
 
 def bars(title, values, width=LEFT + WIDTH + 20):
     """A bar for each value, 0 or more, with its number below where there is room."""
-    each, highest = width / len(values), max(values) or 1.0  # all may be zero
+    each, highest = min(width / len(values), 70), max(values) or 1.0  # all may be zero
     drawn = "".join(f"<rect x='{k * each:.1f}' width='{each * 0.8:.1f}' y='{8 + HEIGHT * (1 - v / highest):.1f}' "
                     f"height='{HEIGHT * v / highest:.1f}' fill='{BLUE}'/>" for k, v in enumerate(values))
     numbers = "".join(f"<text x='{(k + 0.4) * each:.1f}' y='{HEIGHT + 23}' text-anchor='middle'>{v:.2g}</text>"
