@@ -1,6 +1,7 @@
 """Panels to play with: step sizes, networks that a set has never met, choices from lists."""
 
 import html
+import itertools
 import math
 import statistics
 
@@ -163,8 +164,8 @@ class Choices(Still):
             self._known[key] = self._measure(**chosen)
         self._words = "".join(
             f"<div>{html.escape(words)}: <b>{percent:.0f} %</b></div><div style='max-width:400px;border:1px solid {show.INK}'>"
-            f"<div style='width:{percent:.0f}%;height:8px;background:{show.BLUE}'></div></div>"
-            for words, percent in self._known[key].items())
+            f"<div style='width:{percent:.0f}%;height:8px;background:{colour}'></div></div>"
+            for (words, percent), colour in zip(self._known[key].items(), itertools.cycle(show.COLOURS)))  # as in the still
         self._result.value = f"<div role='status'>{self._words}</div>"
 
 
