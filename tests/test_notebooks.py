@@ -73,17 +73,34 @@ def graph_ranges(numbers):
     assert numbers["all edges 1"] < 40 and numbers["labels in another order"] < 20 and numbers["whole graph"] > 94
 
 
+def generator_ranges(numbers):
+    """Ten steps on the same number of images, protocol A."""
+    learned, real = numbers["generator, noise learned"], numbers["real batches"]
+    assert learned > real and learned > 78 and numbers["its batches shuffled"] < learned - 4
+    assert numbers["noise drawn afresh"] < learned and numbers["generator, noise fixed"] > 76
+    assert numbers["plain pixels"] > 87
+
+
+def memory_ranges(numbers):
+    """Ten images' worth of floats, by each protocol."""
+    for protocol in "AB":
+        bases, plain = (numbers[f"{name}, {protocol}"] for name in ("bases", "plain pixels"))
+        assert bases > plain and bases > 78 and numbers[f"small pictures, {protocol}"] > plain
+    assert 86 < numbers["class means, B"] < 91 and numbers["k-means in bases, B"] > 90 and numbers["small k-means, B"] > 88
+
+
 SHORT = {"01_fixed_initialization": {"outer_steps": 3},
          "02_random_initialization": {"outer_steps": 3, "held_out": 3, "epochs": 2},
          "03_domain_adaptation": {"outer_steps": 3, "held_out": 2, "epochs": 1, "pool_size": 2},
          "04_one_step_attack": {"outer_steps": 3, "held_out": 2, "epochs": 1, "pool_size": 2},
          "05_matching_gradients": {"outer_steps": 3, "held_out": 2},
          "06_matching_trajectories": {"outer_steps": 3, "held_out": 2},
-         "07_kernels": {"outer_steps": 3, "held_out": 1}, "08_graphs": {"outer_steps": 3, "held_out": 1}}
+         "07_kernels": {"outer_steps": 3, "held_out": 1}, "08_graphs": {"outer_steps": 3, "held_out": 1},
+         "09_generators": {"outer_steps": 3, "held_out": 2}, "10_memories": {"outer_steps": 3, "held_out": 2}}
 RANGES = {"01_fixed_initialization": fixed_ranges, "02_random_initialization": random_ranges,
           "03_domain_adaptation": adaptation_ranges, "04_one_step_attack": attack_ranges,
           "05_matching_gradients": matching_ranges, "06_matching_trajectories": trajectory_ranges, "07_kernels": kernel_ranges,
-          "08_graphs": graph_ranges}
+          "08_graphs": graph_ranges, "09_generators": generator_ranges, "10_memories": memory_ranges}
 EACH = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 ALL = pytest.mark.parametrize("path", [*LESSONS, RESULTS], ids=lambda path: path.stem)
 
@@ -215,7 +232,8 @@ CUTS = {"01_fixed_initialization": {}, "02_random_initialization": {"outer_steps
         "04_one_step_attack": {"outer_steps": 100, "held_out": 3, "pool_size": 6},
         "05_matching_gradients": {"outer_steps": 40, "held_out": 2},
         "06_matching_trajectories": {"outer_steps": 20, "held_out": 2},
-        "07_kernels": {"outer_steps": 300, "held_out": 1}, "08_graphs": {"outer_steps": 300, "held_out": 1}}
+        "07_kernels": {"outer_steps": 300, "held_out": 1}, "08_graphs": {"outer_steps": 300, "held_out": 1},
+        "09_generators": {"outer_steps": 20, "held_out": 2}, "10_memories": {"outer_steps": 20, "held_out": 2}}
 
 
 @EACH

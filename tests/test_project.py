@@ -265,6 +265,7 @@ LAYERS = [layer.split() for layer in (
     cli.queue
     cli.bench
     cli.apart
+    cli.memories
     cli.methods
     cli.common
     cli.learn
@@ -280,7 +281,8 @@ LAYERS = [layer.split() for layer in (
 # Files of the gallery that another one of it is made of.
 PARTS = {"gallery.kip": {"gallery.kernel"}, "gallery.graphs": {"gallery.graph"}, "gallery.gcn": {"gallery.graph"},
          "gallery.nodes": {"gallery.condensed", "gallery.graph"},
-         "gallery.gcond": {"gallery.condensed", "gallery.gcn", "gallery.nodes"}, "gallery.mtt": {"gallery.experts"}}
+         "gallery.gcond": {"gallery.condensed", "gallery.gcn", "gallery.nodes"}, "gallery.mtt": {"gallery.experts"},
+         "gallery.tasks": {"gallery.past"}}
 
 
 def test_imports_run_one_way():

@@ -20,8 +20,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import ddlite as dd
-from ddlite.cli import apart
-from ddlite.gallery import dc, gcond, idc, kip, mtt, textures
+from ddlite.cli import apart, memories
+from ddlite.gallery import dc, gcond, gtn, idc, kip, mtt, past, textures
 from ddlite.gallery.walk import Walk
 
 
@@ -158,6 +158,8 @@ METHODS = {
     "textures": Method(textures.PROFILES["textures"], TILING, tiling, one_picture),
     "kip": Method(kip.PROFILES["kip"], apart.KIP, apart.run_kip, apart.compare_kip),
     "gcond": Method(gcond.PROFILES["gcond"], apart.GCOND, apart.run_gcond, apart.compare_gcond, apart.load_graph),
+    "gtn": Method(gtn.PROFILES["gtn"], memories.GTN, memories.run_gtn, memories.compare_gtn),
+    "past": Method(past.PROFILES["past"], memories.PAST, memories.run_past, memories.compare_past),
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import ddlite
 
 EXPERIMENTS = ("fixed", "random", "adaptation", "attack")
-METHODS = ("dc", "dcc", "idc", "mtt", "textures", "kip", "gcond")
+METHODS = ("dc", "dcc", "idc", "mtt", "textures", "kip", "gcond", "gtn", "past")
 POOLS = ("adaptation", "attack")
 ENGINES = ("plain", "adjoint", "chain")
 GOALS = (90.0, 93.8)  # validation accuracies of the benchmark

@@ -7,10 +7,14 @@ Generate Synthetic Training Data", ICML 2020. z is learned, drawn once, or drawn
 learned with them: it is a curriculum. Ours: the common loop with `goals.Fit`, and two layers in the place of deconvolutions.
 """
 
+from dataclasses import replace
+
 import torch
 from torch.nn import functional as F
 
 from ddlite.machinery.arguments import whole
+from ddlite.networks import MLP
+from ddlite.storage import PIXELS
 
 NOISES = ("learned", "fixed", "fresh")
 
@@ -90,3 +94,41 @@ class Generator:
 
     def __repr__(self):
         return f"Generator({self.size}, hidden={self.hidden}, {self.noise_is} noise)"
+
+
+def made(dset, noise):
+    """What a set's generator makes of given noise (batches, n, size): images (batches, n, C, H, W), as many of each class.
+
+    Raises ValueError for a set without a generator, and for noise of another size or an n that the classes do not divide.
+    """
+    if "first" not in (dset.stored or {}):
+        raise ValueError(f"{dset} has no generator: make it with storage=gtn.Generator().")
+    kept = dset.storage
+    if noise.dim() != 3 or noise.shape[2] != kept.size:
+        raise ValueError(f"noise is {tuple(noise.shape)}: (batches, images, {kept.size}) is what this generator takes.")
+    return Generator(kept.size, kept.hidden, kept.classes).decode({**dset.stored, "noise": noise})
+
+
+def redrawn(dset, seed=0):
+    """An ordinary set of as many other images, which the set's generator makes of noise drawn afresh."""
+    noise = torch.randn((*dset.labels.shape[:2], dset.storage.size), generator=torch.Generator().manual_seed(seed))
+    return replace(dset, images=made(dset, noise), storage=PIXELS, stored=None)
+
+
+def shuffled(dset, seed=0):
+    """An ordinary set of the same batches in another order; the step sizes stay in their places."""
+    order = torch.randperm(dset.batches, generator=torch.Generator().manual_seed(seed))
+    return replace(dset, images=dset.images[order], labels=dset.labels[order], storage=PIXELS, stored=None)
+
+
+# What `ddlite distill --method` and lesson 9 learn, by profile; without hidden units the noise is the image: plain pixels.
+PROFILES = {
+    "gtn": {
+        "quick": {"data": "digits", "network": MLP, "outer_steps": 600},
+        "quick-fixed": {"data": "digits", "network": MLP, "outer_steps": 600, "noise": "fixed"},
+        "quick-fresh": {"data": "digits", "network": MLP, "outer_steps": 600, "noise": "fresh"},
+        "quick-pixels": {"data": "digits", "network": MLP, "outer_steps": 600, "hidden": None},
+        "laptop": {"data": "mnist", "network": MLP, "outer_steps": 2000, "batches": 16},
+        "laptop-pixels": {"data": "mnist", "network": MLP, "outer_steps": 400, "batches": 16, "hidden": None},
+    },
+}

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from ddlite.machinery.arguments import whole
+from ddlite.networks import MLP
 from ddlite.scratch import Recipe
 from ddlite.storage import PIXELS
 
@@ -122,3 +123,45 @@ def everyone(dset):
     labels = dset.labels[:len(images)].repeat_interleave(kept.pool, 1)
     return replace(dset, images=images.flatten(0, 1)[None], labels=labels.flatten(0, 1)[None], step_sizes=None, momentum=None,
                    tied=False, recipe=dset.recipe or Recipe(), storage=PIXELS, stored=None)
+
+
+def addresses_within(budget, data, count=16, down=2):
+    """How many addresses each class can have if these and the bases are to take at most so many floats.
+
+    Raises ValueError for a budget that is too small for the bases and one address for each class.
+    """
+    channels, height, width = data.shape
+    classes, base = len(data.classes), channels * (height // down) * (width // down)
+    if (each := (whole("budget", budget, 1) - count * base) // (count * classes)) < 1:
+        raise ValueError(f"{budget} floats are too few for {count} bases of {base} floats and an address of {count} for each "
+                         f"of {classes} classes: take fewer bases, smaller ones (a larger down), or "
+                         f"{count * (base + classes)} floats.")
+    return each
+
+
+def address(dset, label, which=0):
+    """The address (count,) of one image of a class, by the number of the class.
+
+    Raises ValueError for a set without addresses, and for a class or an address that does not exist.
+    """
+    if "addresses" not in (dset.stored or {}):
+        raise ValueError(f"{dset} has no addresses: make it with storage=past.Bases(count).")
+    label = whole("label", label, 0, len(dset.classes) - 1)
+    own = dset.stored["addresses"][0][dset.labels[0] == label].flatten(0, 1)
+    return own[whole("which", which, 0, len(own) - 1)]
+
+
+# What `ddlite distill --method` and lesson 10 learn, by profile, all in ten images' worth of floats.
+PROFILES = {
+    "past": {
+        "quick": {"data": "digits", "network": MLP, "outer_steps": 400},
+        "quick-small": {"data": "digits", "network": MLP, "outer_steps": 400, "bases": None,
+                        "images_per_class_and_batch": 9},
+        "quick-plain": {"data": "digits", "network": MLP, "outer_steps": 400, "bases": None, "down": 1,
+                        "images_per_class_and_batch": 1},
+        "laptop": {"data": "mnist", "network": MLP, "outer_steps": 1500, "bases": 16, "down": 2, "pool": 5, "steps": 20,
+                   "images_per_class_and_batch": 5, "step_size": 0.02},
+        "laptop-small": {"data": "mnist", "network": MLP, "outer_steps": 1500, "bases": None, "down": 2, "steps": 20,
+                         "images_per_class_and_batch": 4, "step_size": 0.02},
+    },
+}
