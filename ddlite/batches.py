@@ -18,7 +18,7 @@ def draw_by_class(data: Data, per_class: int, generator: torch.Generator) -> tup
     for label in range(len(data.classes)):
         [own] = torch.where(labels == label)
         if not len(own):
-            raise ValueError(f"Class {data.classes[label]} has no training image, so that none can be drawn: leave the class "
+            raise ValueError(f"Class {data.classes[label]} has no training image, so none can be drawn: leave the class "
                              "out of the data, or give it images.")
         order = torch.cat([torch.randperm(len(own), generator=generator) for _ in range(-(-per_class // len(own)))])
         drawn.append(own[order[:per_class]])

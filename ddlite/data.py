@@ -145,7 +145,7 @@ def from_arrays(x_train: ArrayLike, y_train: ArrayLike, x_test: ArrayLike, y_tes
         raise ValueError(f"name={shown(name)}: a name of up to 100 characters, without slashes or a dot in front, is needed: "
                          "files and folders are called after it.")
     if name.casefold() in known.NAMES:
-        raise ValueError(f"name={name!r} is that of a known data set, which these arrays are not: call them otherwise, e.g. "
+        raise ValueError(f"name={name!r} is that of a known data set, which these arrays are not: give them another name, e.g. "
                          f"{f'my-{name}'!r}.")
     return _made(x_train, y_train, x_test, y_test, name, classes, mean, std, _checked_size(size))
 

@@ -66,7 +66,7 @@ def check(network, images, twice):
             return
         # Two differences that are at odds say nothing: a kink (as of ReLU) lies between, or there is single precision within.
         if not _apart(differ, differences(1e-7)):
-            raise ValueError(f"PyTorch's second derivatives of this {name} are no differences of its first ones (at "
+            raise ValueError(f"PyTorch's second derivatives of this {name} differ from differences of its first ones (at "
                              f"{places[wrong[0]]!r}): what is learned through them would be wrong. Somewhere a gradient is not "
                              "that of what is computed, by a detach(), by rounding with a gradient of its own, by a hook or an "
                              "autograd.Function.")

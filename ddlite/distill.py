@@ -19,7 +19,7 @@ from ddlite.machinery.arguments import whole
 from ddlite.machinery.checkpoint import Checkpoint
 from ddlite.machinery.files import fingerprint
 from ddlite.unrollable import check, gradients_on
-from ddlite.valid import check_nouns, checked_settings
+from ddlite.valid import check_distributions, check_nouns, checked_settings
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def distill(dset: DistilledSet, start: Any, goal: Any, outer_steps: int, seed: i
         outer_steps: updates of the distilled set.
         seed: of the real batches, drawn on the CPU.
         networks: networks in each outer step, all trained on the set and scored on the same real batch; the meta-gradient is
-            their mean. A random start draws fresh ones at every step; a fixed start has but one. Where
+            their mean. A random start draws fresh ones at every step; a fixed start has only one. Where
             `torch.distributed` is initialised, each process takes its share of them.
         learning_rate: of the outer optimiser (Adam, betas 0.5 and 0.999 as in the paper's code), for images and
             learned labels; it falls to 0 along half a cosine.
@@ -110,6 +110,8 @@ def distill(dset: DistilledSet, start: Any, goal: Any, outer_steps: int, seed: i
     the settings that lower what is needed.
     """
     check_nouns(dset, start, goal)
+    if dset.labels.is_floating_point():
+        check_distributions(dset.labels)  # all goals take cross-entropies, also of a set that is for squares
     settings = checked_settings({
         "outer_steps": outer_steps, "seed": seed, "networks": networks, "learning_rate": learning_rate,
         "step_size_rate": step_size_rate, "decay": decay, "batch_size": batch_size, "clip": clip, "average": average,
@@ -119,7 +121,7 @@ def distill(dset: DistilledSet, start: Any, goal: Any, outer_steps: int, seed: i
     last_ones = start.networks("training", networks, first=(outer_steps - 1) * networks)  # are there as many?
     if (processes := ranks.here()[1]) > (fewest := len(last_ones)):
         raise ValueError(f"{processes} processes for {fewest} network(s) in each outer step: start no more processes than "
-                         "that, or set networks higher (a fixed start has but one).")
+                         "that, or set networks higher (a fixed start has only one).")
     if engine not in (None, *choose.ENGINES):
         raise ValueError(f"There is no engine {engine!r}. Known: {', '.join(choose.ENGINES)}.")
     if not goal.trains and engine is not None:

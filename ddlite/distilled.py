@@ -28,8 +28,8 @@ class DistilledSet:
 
     Attributes:
         images: (batches, n, C, H, W), normalised, unbounded.
-        labels: (batches, n) class numbers, fixed; or (batches, n, classes) distributions, learned with the images. A set whose
-            recipe has the loss "squares" may have any numbers there.
+        labels: (batches, n) class numbers, fixed; or (batches, n, classes) distributions, learned with the images. A set
+            without step sizes whose recipe has the loss "squares" may have any numbers there.
         step_sizes: (batches * passes,), 0 or more; None for a set that only a recipe applies.
         data: name of the data set that it stands for.
         classes: names of the classes.

@@ -100,7 +100,7 @@ class Report:
     def __str__(self):
         spread = "" if self.std is None else f" ± {self.std:.1f}"
         before = "" if self.before is None else f" ({self.before:.1f} % before)"
-        steps = f" after {self.gradient_steps} gradient steps" if self.gradient_steps else ", nothing trained"
+        steps = f" after {self._taken()}" if self.gradient_steps else ", nothing trained"
         steps += self._how()
         others = "".join(f"\n    {words}: {_line(first)} % before, {_line(last)} % after" if self.before is not None else
                          f"\n    {words}: {_line(last)} %" for words, first, last in self._ends())
@@ -121,13 +121,16 @@ class Report:
         sure += f". Accuracy on each class, %: {classes}" if classes else ""
         what = "%" if self.measures else "accuracy, %"
         return (f"<table><thead><tr><th>{what}</th>{head}</tr></thead><tbody>{cells}</tbody></table>"
-                f"<p>{self.gradient_steps} gradient steps{self._how()}; {self._count()}, {self.images} {escape(self.split)} "
+                f"<p>{self._taken()}{self._how()}; {self._count()}, {self.images} {escape(self.split)} "
                 f"{escape(self.things)} of {escape(self.data)}{sure}.</p>")
 
     def _ends(self):
         """(words, every network's first value, every network's last value) of each measure."""
         return [(words, [one[0] for one in lists], [one[-1] for one in lists])
                 for words, lists in (self.measures or {}).items()]
+
+    def _taken(self):
+        return f"{self.gradient_steps} gradient step{'' if self.gradient_steps == 1 else 's'}"
 
     def _how(self):
         return f" from scratch (protocol {self.protocol})" if (self.protocol or "").startswith("B") else ""

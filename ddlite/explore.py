@@ -1,6 +1,7 @@
 """Panels to play with: step sizes, networks that a set has never met, choices from lists."""
 
 import html
+import itertools
 import math
 import statistics
 
@@ -10,6 +11,9 @@ from ddlite import show, svg
 from ddlite.evaluate import evaluate
 from ddlite.machinery.arguments import number
 from ddlite.stills import BROAD, WHOLE, Still, waiting
+
+MARK = ("<style>.ddlite-learned .noUi-base::before {content: ''; position: absolute; left: calc(50% - 1px); top: -7px; "
+        f"width: 2px; height: 18px; background: {show.INK}}}</style>")
 
 
 class Playground(Still):
@@ -29,8 +33,9 @@ class Playground(Still):
         self._use = widgets.Dropdown(options=list(self._uses), description="used", style=WHOLE)
         self._reset = widgets.Button(description="As learned", icon="undo", tooltip="Put all step sizes back")
         self._result = widgets.HTML()
-        scale = widgets.HTML("<div>In the middle of each slider: the step size as learned. At its ends: a tenth of it, and ten "
-                             f"times as much. Learned: {', '.join(f'{size:.2g}' for size in sizes)}.</div>")
+        learned = ", ".join(f"{size:.2g}" for size in sizes)
+        scale = widgets.HTML(f"{MARK}<div>The line in the middle of each slider is the step size as learned. At its ends: a "
+                             f"tenth of it, and ten times as much. Learned: {learned}.</div>")
         self._reset.on_click(self._put_back)
         for control in (*self._sliders, self._use):
             control.observe(self._update, names="value")
@@ -91,7 +96,7 @@ class HeldOut(Still):
             pass
 
     def scores(self):
-        """The scores of as many held-out networks as chosen, of the initialisation chosen; each network is trained but once."""
+        """The scores of the held-out networks, as many as chosen, of the initialisation chosen; each is trained only once."""
         for _ in self._measuring():
             pass
         return self._known[self._init.value][:self._number.value]
@@ -159,8 +164,8 @@ class Choices(Still):
             self._known[key] = self._measure(**chosen)
         self._words = "".join(
             f"<div>{html.escape(words)}: <b>{percent:.0f} %</b></div><div style='max-width:400px;border:1px solid {show.INK}'>"
-            f"<div style='width:{percent:.0f}%;height:8px;background:{show.BLUE}'></div></div>"
-            for words, percent in self._known[key].items())
+            f"<div style='width:{percent:.0f}%;height:8px;background:{colour}'></div></div>"
+            for (words, percent), colour in zip(self._known[key].items(), itertools.cycle(show.COLOURS)))  # as in the still
         self._result.value = f"<div role='status'>{self._words}</div>"
 
 
@@ -169,6 +174,7 @@ def _slider(t, size, largest):
     look = {"description": f"step {t}", "style": WHOLE, "layout": BROAD, "continuous_update": False, "readout_format": ".2g"}
     if size > 0:
         middle = math.log10(size)
-        return widgets.FloatLogSlider(value=size, base=10, min=middle - 1, max=middle + 1, step=0.02, **look)
+        slider = widgets.FloatLogSlider(value=size, base=10, min=middle - 1, max=middle + 1, step=0.02, **look)
+        return slider.add_class("ddlite-learned")
     most = 10 * largest or 1.0
     return widgets.FloatSlider(value=0, min=0, max=most, step=most / 100, **look)

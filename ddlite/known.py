@@ -71,7 +71,7 @@ def arrays(name, root, size, download):
 
 
 def of_file(path, root):
-    """The arrays of an .npz file, looked for here and then under the data root, and the name that its data bear."""
+    """The arrays of an .npz file, looked for here and then under the data root, and the name of its data."""
     path = Path(path).expanduser()
     # Not Path.is_file, which raises where it may not look.
     places = [place for place in (path, root / path) if os.path.isfile(place)]

@@ -191,7 +191,7 @@ class Panel(Still):
         left = f"; about {seconds:.0f} s left" if self._mode == "running" else ""
         again = " Run the cells below again." if self._mode == "finished" and self._behind else ""
         return (f"{self._mode}: outer step {done} of {steps}; loss {self.state.loss:.3f}; validation score {score}"
-                f"best {self.state.best_score:.1f} %{left}. {AFTERWARDS.get(self._mode, '')}{again}")
+                f"{self.state.best_score:.1f} % for the set kept so far{left}. {AFTERWARDS.get(self._mode, '')}{again}")
 
     def _content(self):
         distilled, file = self.state.distilled, io.BytesIO()
@@ -208,7 +208,7 @@ class Panel(Still):
         curves += svg.figure("validation score, %", score)
         if distilled.step_sizes is not None:
             curves += svg.figure("step sizes", svg.bars("step sizes", distilled.step_sizes.tolist()))
-        return (f"<div style='display:flex;gap:1em;flex-wrap:wrap'>{curves}</div>"
+        return (f"{svg.side_by_side(curves)}"
                 f"<div style='{wide}'>{names}<img style='width:100%;image-rendering:pixelated' "
                 f"alt='The images as they are at outer step {self.state.outer_step}' "
                 f"src='data:image/png;base64,{picture}'></div>"

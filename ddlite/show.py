@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import re
+import statistics
 import textwrap
 from html import escape
 
@@ -17,7 +18,6 @@ from ddlite.valid import need_set
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
 COLOURS = (BLUE, ORANGE, "#999999", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
-
 
 INK = "#757575"  # words and axes: a grey that is read on white and on black pages, for pictures have no ground of their own
 STYLE = {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -67,7 +67,7 @@ def _small(file):
 def predicted(mine, unit=" %"):
     """What a reader predicted, in a line; or, where nothing was, that it is worth the while."""
     if mine is None or mine == "":
-        return "you have not predicted yet: put your guess into the cell above in place of None, and run both cells again"
+        return "no prediction yet: put yours in place of None in the cell above, and run both again"
     return f"you said {mine}{unit}"
 
 
@@ -167,13 +167,16 @@ def sentence(state):
 @rc_context(STYLE)
 def lines(curves, xlabel, ylabel, words, log=False):
     """A `Picture` of curves: {name: list of (x, y)}. `words` say what is to be seen; `log` makes the x axis logarithmic, or
-    "both" axes.
+    "both" axes. Where y is a list, one number for each network, the mean is drawn, with a bar of one standard deviation.
     """
     _some(curves, "curves")
     figure = Figure(figsize=(6, 3) if len(curves) <= 12 else (6, 4.5))
     axis = figure.subplots()
     for style, (name, points) in zip(itertools.cycle(("o-", "s--", "^:", "v-.", "D-", "x--")), curves.items()):
-        axis.plot(*zip(*points), style, markersize=4, linewidth=1.2, label=_short(name))
+        x, heights = zip(*points)
+        y, spread = zip(*map(_mean, heights))
+        axis.errorbar(x, y, spread if any(spread) else None, fmt=style, markersize=4, linewidth=1.2, capsize=2,
+                      label=_short(name))
     axis.set(xlabel=_plain(xlabel), ylabel=_plain(ylabel))
     if log:
         axis.set_xscale("log")
@@ -197,8 +200,8 @@ def histogram(scores, xlabel="test accuracy, %", words=""):
     _some(scores, "scores")
     figure = Figure(figsize=(7, min(1 + 0.9 * len(scores), 60)), layout="constrained")
     rows = figure.subplots(len(scores), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, color, (name, values) in zip(rows, (BLUE, ORANGE) * len(scores), scores.items()):
-        axis.hist(values, bins=range(0, 101, 2), color=color)
+    for axis, (name, values) in zip(rows, scores.items()):
+        axis.hist(values, bins=range(0, 101, 2), color=ORANGE)  # as in all pictures, of what is measured on real images
         axis.set_ylabel(_short(name, 40), rotation=0, ha="right", va="center", fontsize=9)
         axis.set_yticks([])
         axis.set_xlim(0, 100)
@@ -210,7 +213,10 @@ def histogram(scores, xlabel="test accuracy, %", words=""):
 
 @rc_context(STYLE)
 def bars(groups, words):
-    """A `Picture` of percentages side by side: {row: {measure: percent}}, every row with the same measures."""
+    """A `Picture` of percentages side by side: {row: {measure: percent}}, every row with the same measures.
+
+    A list in place of a percent has one for each network: the mean is drawn, with a bar of one standard deviation.
+    """
     _some(groups, "rows")
     measures = list(next(iter(groups.values())))
     if other := [row for row, values in groups.items() if set(values) != set(measures)]:
@@ -219,17 +225,31 @@ def bars(groups, words):
     axis, height = figure.subplots(), 0.8 / len(measures)
     for k, (measure, color) in enumerate(zip(measures, itertools.cycle(COLOURS))):
         places = [row + k * height for row in range(len(groups))]
-        drawn = axis.barh(places, [values[measure] for values in groups.values()], height * 0.9, color=color,
-                          label=_short(measure, 40))
+        means, spread = zip(*(_mean(values[measure]) for values in groups.values()))
+        drawn = axis.barh(places, means, height * 0.9, color=color, label=_short(measure, 40),
+                          xerr=spread if any(spread) else None, error_kw={"ecolor": INK, "capsize": 2})
         axis.bar_label(drawn, fmt="%.0f", padding=2, fontsize=8)
     axis.set_yticks([row + (len(measures) - 1) * height / 2 for row in range(len(groups))],
                     [_short(row, 40) for row in groups])
     axis.set(xlim=(0, 109), xlabel="%")
     axis.invert_yaxis()
     axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(len(measures), 3))
-    numbers = "; ".join(f"{row}: " + ", ".join(f"{measure} {value:.0f} %" for measure, value in values.items())
+    numbers = "; ".join(f"{row}: " + ", ".join(f"{measure} {_rounded(value)} %" for measure, value in values.items())
                         for row, values in groups.items())
     return Picture(figure, f"{words}: {numbers}.")
+
+
+def _mean(value):
+    """A number and no spread; of a list, its mean and its standard deviation."""
+    if not isinstance(value, list):
+        return value, 0
+    return statistics.mean(value), statistics.stdev(value) if len(value) > 1 else 0
+
+
+def _rounded(value):
+    """In words, `value` as in `_mean`."""
+    mean, spread = _mean(value)
+    return f"{mean:.0f} ± {spread:.0f}" if isinstance(value, list) and len(value) > 1 else f"{mean:.0f}"
 
 
 def _draw_step_sizes(axis, dset):
@@ -239,7 +259,8 @@ def _draw_step_sizes(axis, dset):
         return
     sizes = dset.step_sizes.tolist()
     axis.bar(range(1, len(sizes) + 1), sizes, color=BLUE)
-    axis.set(title="step size", xlabel="gradient step", ylim=(0, None if max(sizes) > 0 else 1))
+    axis.set_title("step size", fontsize=9)
+    axis.set(xlabel="gradient step", ylim=(0, None if max(sizes) > 0 else 1))
     if len(sizes) <= 10:
         axis.set_xticks(range(1, len(sizes) + 1))
 

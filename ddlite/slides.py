@@ -5,7 +5,7 @@ import html
 
 import ipywidgets as widgets
 
-from ddlite.stills import WHOLE, Still
+from ddlite.stills import WHOLE, Still, waiting
 
 
 class Slides(Still):
@@ -22,12 +22,13 @@ class Slides(Still):
     def __init__(self, name, values, draw):
         if not len(values):
             raise ValueError("There is nothing to slide through: at least one value is needed, e.g. values=[1, 2, 3].")
-        self._draw, self._known, self._first = draw, {}, values[0]
+        self._draw, self._known, self._first, self._shown = draw, {}, values[0], ""
         self._slider = widgets.SelectionSlider(options=list(values), description=name, style=WHOLE, continuous_update=False)
         self._view = widgets.HTML()
         self._slider.observe(self._update, names="value")
         super().__init__([self._slider, self._view])
-        self._update()
+        for _ in self._steps():
+            pass
 
     def of(self, value):
         """The picture of a value."""
@@ -39,7 +40,14 @@ class Slides(Still):
         return self.of(self._first)
 
     def _update(self, _=None):
-        picture = self.of(self._slider.value)
-        self._view.value = (f"<img style='max-width:100%' alt='{html.escape(picture.words, quote=True)}' "
-                            f"src='data:image/png;base64,{base64.b64encode(picture.png).decode()}'>"
-                            f"<p role='status'>{html.escape(picture.words)}</p>")
+        self.work(self._steps(), lambda words: setattr(self._view, "value", waiting(self._shown, words)))
+
+    def _steps(self):
+        value = self._slider.value
+        if value not in self._known:
+            yield "drawing"
+        picture = self.of(value)
+        self._shown = (f"<img style='max-width:100%' alt='{html.escape(picture.words, quote=True)}' "
+                       f"src='data:image/png;base64,{base64.b64encode(picture.png).decode()}'>"
+                       f"<p>{html.escape(picture.words)}</p>")
+        self._view.value = f"<div role='status'>{self._shown}</div>"

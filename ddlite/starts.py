@@ -161,7 +161,7 @@ def begin(dset, network, own_weights=False):
     if now.get("frozen", []) != about.get("frozen", []) and not own_weights:
         words = [", ".join(one.get("frozen", ["no weights"])) for one in (about, now)]
         raise ValueError(f"This set was learned with {words[0]} frozen, and this {now['network']} has {words[1]} frozen: set "
-                         "requires_grad likewise, or try all the same with own_weights=True.")
+                         "requires_grad likewise, or try it anyway with own_weights=True.")
     numbers, buffers = list(network.parameters()), dict(network.named_buffers())
     if not own_weights:
         with torch.no_grad():
@@ -177,7 +177,7 @@ def begin(dset, network, own_weights=False):
         words = (f"This set was learned for one fixed initialisation, and this network has other "
                  f"{'weights' if unlike else 'buffers'}: expect little more than guessing.")
         if not own_weights:
-            raise ValueError(f"{words} Load the initial weights, use a set for random starts, or try all the same with "
+            raise ValueError(f"{words} Load the initial weights, use a set for random starts, or try it anyway with "
                              "own_weights=True.")
         warnings.warn(words, stacklevel=3)
     return network

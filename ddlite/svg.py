@@ -38,11 +38,11 @@ def curve(title, points, last, highest, colour=BLUE, marks=None):
     ticks = "".join(words(LEFT - 5, float(place(0, y).split(",")[1]) + 4, text, "end") for text, y in level.items())
     ticks += "".join(words(LEFT + WIDTH * share, HEIGHT + 23, f"{last * share:.0f}") for share in (0, 0.5, 1))
     lines = "".join(f"<path d='M{place(0, y)} L{place(last, y)}' stroke='currentColor' stroke-dasharray='5 4'/>"
-                    + words(LEFT + WIDTH - 3, float(place(0, y).split(",")[1]) - 3, f"{name} {y:.4g}", "end")
+                    + words(LEFT + WIDTH - 3, float(place(0, y).split(",")[1]) - 3, f"{name} {y:.1f}", "end")
                     for name, y in marks.items())
     path = " ".join(place(x, y) for x, y in points)
     now = f", now {points[-1][1]:.3g} at outer step {points[-1][0]}" if points else ""
-    compared = "".join(f", {name} {y:.4g}" for name, y in marks.items())
+    compared = "".join(f", {name} {y:.1f}" for name, y in marks.items())
     return (f"<svg role='img' aria-label='{escape(title, quote=True)}{now}{escape(compared, quote=True)}' "
             f"viewBox='0 0 {LEFT + WIDTH + 20} {HEIGHT + BELOW}' width='{LEFT + WIDTH + 20}' height='{HEIGHT + BELOW}' "
             f"font-size='11' fill='currentColor' style='width:100%;height:auto'>"
@@ -64,7 +64,7 @@ def dots(title, values, width=500):
 
 def bars(title, values, width=LEFT + WIDTH + 20):
     """A bar for each value, 0 or more, with its number below where there is room."""
-    each, highest = width / len(values), max(values) or 1.0  # all may be zero
+    each, highest = min(width / len(values), 70), max(values) or 1.0  # all may be zero
     drawn = "".join(f"<rect x='{k * each:.1f}' width='{each * 0.8:.1f}' y='{8 + HEIGHT * (1 - v / highest):.1f}' "
                     f"height='{HEIGHT * v / highest:.1f}' fill='{BLUE}'/>" for k, v in enumerate(values))
     numbers = "".join(f"<text x='{(k + 0.4) * each:.1f}' y='{HEIGHT + 23}' text-anchor='middle'>{v:.2g}</text>"
@@ -76,8 +76,14 @@ def bars(title, values, width=LEFT + WIDTH + 20):
 
 
 def figure(caption, drawing):
-    """A drawing with its caption above it; three stand side by side in a window of 900 pixels."""
-    return f"<div style='flex:1 1 200px;max-width:340px'><div style='font-weight:600'>{escape(caption)}</div>{drawing}</div>"
+    """A drawing with its caption above it."""
+    return f"<div><div style='font-weight:600'>{escape(caption)}</div>{drawing}</div>"
+
+
+def side_by_side(figures):
+    """Drawings in columns of one width, as many as fit: three in a window of 900 pixels."""
+    columns = "grid-template-columns:repeat(auto-fit,minmax(200px,1fr))"
+    return f"<div style='max-width:1040px'><div style='display:grid;{columns};gap:0 1em'>{figures}</div></div>"
 
 
 def hidden(words):

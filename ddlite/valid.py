@@ -99,7 +99,7 @@ def check_parts(dset):
         raise ValueError("A step size is negative: gradient descent would climb.")
     if dset.tied and not (sizes == sizes[0]).all():
         raise ValueError("The step sizes are tied and yet differ: give every step the same one, or set tied=False.")
-    if soft and not (dset.recipe and dset.recipe.loss == "squares"):
+    if soft and not (dset.recipe and dset.recipe.loss == "squares" and dset.step_sizes is None):
         check_distributions(dset.labels)
     if not soft and (dset.labels.min() < 0 or dset.labels.max() >= len(dset.classes)):
         raise ValueError(f"The labels must be class numbers in 0..{len(dset.classes) - 1}.")

@@ -84,13 +84,18 @@ def page(lab):
         browser.close()
 
 
-def run_all(page, address):
-    """Open a notebook, and no other that was open before, and run all its cells."""
+def opened(page, address):
+    """Open a notebook, and no other that was open before."""
     page.goto(f"{address}?reset")
     until(lambda: page.evaluate("""name => {
         const shown = window.jupyterapp?.shell.currentWidget;
         return shown?.context?.path === name && shown.sessionContext?.session?.kernel?.status === 'idle'
     }""", address.rsplit("/", 1)[-1]))
+
+
+def run_all(page, address):
+    """Open a notebook, and run all its cells."""
+    opened(page, address)
     # a command does nothing, and says nothing, until the notebook is the current one: what was stored must be gone first
     until(lambda: page.evaluate("""async () => {
         await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs');
@@ -115,12 +120,27 @@ def scroll_to(page, cells, source):
     page.evaluate("k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k, 'center')", where)
 
 
+def in_theme(page, name):
+    """Change JupyterLab's theme, and wait until it is there."""
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
+    until(lambda: page.evaluate("document.body.dataset.jpThemeName") == name)
+
+
 def faults(page):
-    """What axe finds serious or critical in what ddlite shows; JupyterLab's own editors and bars are not ours."""
+    """What axe finds serious or critical in what ddlite shows, texts, pictures and panels, in light and dark colours.
+
+    JupyterLab's own editors and bars are not ours.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page, context=".jp-OutputArea-output").response["violations"]
-    return [(fault["id"], fault["nodes"][0]["html"][:200]) for fault in found if fault["impact"] in ("serious", "critical")]
+    found = []
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        in_theme(page, theme)
+        for part in (".jp-OutputArea-output", ".jp-RenderedMarkdown"):
+            found += [(theme, fault["id"], fault["nodes"][0]["html"][:200])
+                      for fault in Axe().run(page, context=part).response["violations"]
+                      if fault["impact"] in ("serious", "critical")]
+    return found
 
 
 def test_notebook_01_in_jupyterlab(lab, page):
@@ -192,3 +212,14 @@ def test_choosing_in_jupyterlab(lab, page, name, cell, status, choice):
     until(lambda: page.locator(status).count() and result.inner_text() != before)
     assert not faults(page)
     page.screenshot(path=ROOT / "build" / f"jupyterlab-{name[:2]}.png")
+
+
+def test_stored_notebooks_are_read_by_all(lab, page):
+    """The lessons and the results as they are stored, opened and not run: words, no broken widget, axe content."""
+    for path in (*sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")), ROOT / "notebooks" / "results.ipynb"):
+        opened(page, lab + path.name)
+        until(lambda: page.locator(".jp-RenderedMarkdown h1").count())
+        assert page.locator("text=Error displaying widget").count() == 0
+        words = page.locator(".jp-Notebook img").evaluate_all("images => images.map(image => image.alt)")
+        assert words and all(len(each) > 30 for each in words), "a picture without words"
+        assert not faults(page), path.name

@@ -11,7 +11,7 @@ import ddlite as dd
 from ddlite import results
 from ddlite.cli import apart
 from ddlite.cli.main import main
-from ddlite.gallery import kernel, kip
+from ddlite.gallery import dc, idc, kernel, kip
 from ddlite.machinery.files import fingerprint_of_file, read_json
 
 
@@ -143,6 +143,21 @@ def test_regression_is_the_end_of_a_training_on_squares(digits):
     assert torch.allclose(kernel.regress(linear(z, x), linear(x, x), y, 0), ends, atol=2e-2)
 
 
+def test_the_ridge_is_relative_and_targets_are_centred(digits):
+    """What accuracy does not see: (K + λ tr K / n · I)⁻¹ row by row, and one-hot labels less 1/classes."""
+    K, y = 7 * kernel.tangent(drawn(5), drawn(5)), drawn(5, 3, seed=1)
+    solved, mean = kernel.regress(torch.eye(5, dtype=torch.float64), K, y, 0.3), sum(K[i, i] for i in range(5)) / 5
+    assert torch.allclose(K @ solved + 0.3 * mean * solved, y)
+    assert kip.targets_of(torch.tensor([2, 0]), 4).tolist() == [[-0.25, -0.25, 0.75, -0.25], [0.75, -0.25, -0.25, -0.25]]
+    learned = torch.tensor([[0.5, 3.0]])
+    assert kip.targets_of(learned, 2).tolist() == [[0.0, 2.5]] and kip.targets_of(learned, 2).dtype == torch.float64
+    real = dd.DistilledSet.real(digits)
+    images, labels = real.examples()
+    between, own = (kernel.tangent(x.double(), images.double(), 2) for x in (digits.test.images[:9], images))
+    wanted = between @ torch.linalg.solve(own + 1e-3 * own.trace() / 10 * torch.eye(10), kip.targets_of(labels, 10))
+    assert torch.allclose(kip.answers(real, digits.test.images[:9], 2, 1e-3), wanted)
+
+
 def test_a_set_is_learned_and_reads_better_than_its_beginning(digits):
     real = dd.DistilledSet.real(digits, seed=1)
     states = list(kip.distill(real, digits, 150, batch_size=200, validate_every=50, seed=1))
@@ -179,12 +194,30 @@ def test_learned_labels_are_targets_and_no_cross_entropy_takes_them(digits, tmp_
     images, labels = dset.examples()
     for call in (lambda: replace(dset, recipe=dd.Recipe(epochs=1)),
                  lambda: replace(dset, recipe=None, step_sizes=torch.ones(1)),
+                 lambda: replace(dset, step_sizes=torch.ones(1)),  # protocol A takes cross-entropies
+                 lambda: dd.distill(dset, dd.RandomStart(dd.MLP, digits), dc.Match(digits, by_class=False), 2),
                  lambda: dd.train_from_scratch(images, labels, network),
                  lambda: dd.train_from_scratch(images, kip.targets_of(labels, 10).float(), network)):
         with pytest.raises(ValueError, match="no distributions: .*argmax"):
             call()
     with pytest.raises(ValueError, match="NaN"):
         dd.train_from_scratch(images, labels * math.nan, network, loss="squares")
+
+
+def test_any_set_can_be_the_beginning(digits, tmp_path):
+    """Stored otherwise, in batches, or learned for one network whose weights it carries: its images become pixels."""
+    network = dd.MLP(digits.shape)
+    carried = dd.DistilledSet.noise(digits, passes=1, learn_labels=True)
+    *_, state = dd.distill(carried, dd.FixedStart(network), dd.Fit(digits), 2, validate_every=2)
+    state.best.save(tmp_path / "carried.safetensors", list(network.parameters()))
+    for first in (dd.DistilledSet.real(digits, storage=idc.Patches(2)), dd.DistilledSet.noise(digits, 2, 2),
+                  dd.DistilledSet.load(tmp_path / "carried.safetensors")):
+        *_, state = kip.distill(first, digits, 2, batch_size=50, validate_every=2)
+        images = first.examples()[0]
+        assert state.distilled.images[0].shape == images.shape and not torch.equal(state.distilled.images[0], images)
+        state.best.save(tmp_path / "it.safetensors")
+        assert dd.DistilledSet.load(tmp_path / "it.safetensors") == state.best
+        assert torch.equal(kip.solve_labels(first, digits, number=100).images[0], images)
 
 
 def test_labels_can_be_solved_for(digits):
@@ -229,7 +262,25 @@ def test_bad_input_is_refused_in_words(digits):
     x, zero, nan = drawn(), drawn(), drawn()
     zero[3], nan[2, 1] = 0, math.nan
     real, twice = dd.DistilledSet.real(digits), torch.cat([x, x])
+    own, y = kernel.tangent(x, x), drawn(6, 2)
+    black = replace(real, images=real.images * (torch.arange(10) != 4)[:, None, None, None])
     for words, call in {
+        "Image 4 of z has length zero": lambda: kip.read(black, digits.test),
+        "Image 4 of z has length zero, .*leave it out": lambda: next(kip.distill(black, digits)),
+        r"Kernels \(6, 6\) and \(6, 6\) and targets \(5, 2\) do not fit": lambda: kernel.regress(own, own, y[:5]),
+        r"and \(6, 5\) and targets \(6, 2\) do not fit": lambda: kernel.regress(own, own[:, :5], y),
+        r"targets \(0, 2\) do not fit": lambda: kernel.regress(own[:, :0], own[:0, :0], y[:0]),
+        "all three must be float64, or all float32": lambda: kernel.regress(own, own, y.float()),
+        "float16.*all float32": lambda: kernel.regress(own.half(), own.half(), y.half()),
+        "targets hold NaN": lambda: kernel.regress(own, own, y * math.nan),
+        "not symmetric: .*the mean of both": lambda: kernel.regress(own, own + own.triu(1), y),
+        "with ridge=1e-06: .*or the function is no kernel.*e.g. 1e-05": lambda: kernel.regress(-own, -own, y),
+        "not positive definite with ridge=1e-12: .*float32": lambda: kernel.regress(
+            *2 * [kernel.tangent(twice.float(), twice.float())], drawn(12, 2).float(), 1e-12),
+        "number=9: a whole number, 10 or more": lambda: kip.solve_labels(real, digits, number=9),
+        "at_once=0": lambda: kip.read(real, digits.test, at_once=0),
+        "a distilled set is needed": lambda: kip.read(real.images, digits.test),
+        "a whole data set is needed": lambda: kip.distill(real, digits.train),
         "Image 3 of x has length zero": lambda: kernel.tangent(zero, x),
         "Image 3 of z has length zero": lambda: kernel.tangent(x, zero, bias=0),
         "z holds NaN": lambda: kernel.tangent(x, nan),
@@ -237,6 +288,7 @@ def test_bad_input_is_refused_in_words(digits):
         "same size and type, normalised alike": lambda: kernel.tangent(x, x.float()),
         "a tensor of floats": lambda: kernel.tangent(x.long(), x),
         "at least one image": lambda: kernel.tangent(x[:0], x),
+        "0 images and 6: at least one on each side": lambda: kernel.empirical(kernel.Wide((1, 3, 3), 1, 4), x[:0], x),
         "depth=-1": lambda: kernel.tangent(x, x, -1),
         "depth=1.5": lambda: kernel.tangent(x, x, 1.5),
         "bias=-1": lambda: kernel.tangent(x, x, bias=-1),

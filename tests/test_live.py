@@ -216,6 +216,23 @@ def test_slides_turn_like_pages():
         slides.Slides("age", [], draw)
 
 
+def test_an_old_picture_is_grey_while_another_is_drawn():
+    async def session():
+        pages = slides.Slides("age", [0, 5, 10], lambda age: drawn.append(age) or show.lines({"a": [(0, age)]}, "x", "y",
+                                                                                             f"Age {age}"))
+        pages._slider.value = 5
+        pages._slider.value = 10
+        greyed = pages._view.value
+        while "opacity" in pages._view.value:
+            await asyncio.sleep(0.01)
+        return greyed, pages._view.value
+
+    drawn = []
+    greyed, answered = asyncio.run(session())
+    assert "opacity" in greyed and "Age 0" in greyed and "computing" in greyed
+    assert "Age 10" in answered and drawn == [0, 10]
+
+
 def test_first_steps_are_scored_and_compared():
     """The rise is seen, beside the levels to compare with; the reader who predicted nothing has no line."""
     begin, scored = dd.DistilledSet.noise(made_up(n=240)), []

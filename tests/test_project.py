@@ -279,7 +279,8 @@ LAYERS = [layer.split() for layer in (
 )]
 
 # Files of the gallery that another one of it is made of.
-PARTS = {"gallery.kip": {"gallery.kernel"}, "gallery.graphs": {"gallery.graph"}, "gallery.nodes": {"gallery.condensed"},
+PARTS = {"gallery.kip": {"gallery.kernel"}, "gallery.graphs": {"gallery.graph"}, "gallery.gcn": {"gallery.graph"},
+         "gallery.nodes": {"gallery.condensed", "gallery.graph"},
          "gallery.gcond": {"gallery.condensed", "gallery.gcn", "gallery.nodes"}, "gallery.mtt": {"gallery.experts"},
          "gallery.tasks": {"gallery.past"}}
 

@@ -121,6 +121,25 @@ def test_nothing_to_draw_is_said(draw):
         draw()
 
 
+def test_spread_is_drawn_wherever_there_are_several_numbers():
+    """The bars reach one standard deviation to each side of the mean, and the words say so."""
+    drawn, kept = [], show.Picture
+    show.Picture = lambda figure, words: drawn.append((figure.axes[0], words)) or kept(figure, words)
+    try:
+        show.lines({"a": [(0, [10.0, 20.0, 30.0]), (1, 40.0)], "b": [(0, 1.0), (1, 2.0)]}, "x", "y", "words")
+        show.bars({"one": {"m": [10.0, 20.0, 30.0]}, "two": {"m": [50.0]}, "three": {"m": 60.0}}, "words")
+    finally:
+        show.Picture = kept
+    (lines, _), (bars, words) = drawn
+    [first, second] = [container.lines[2] for container in lines.containers]
+    assert first[0].get_segments()[0][:, 1].tolist() == [10.0, 30.0] and not second
+    assert lines.lines[0].get_ydata().tolist() == [20.0, 40.0]
+    [barred] = [container for container in bars.containers if hasattr(container, "errorbar")]
+    reach = barred.errorbar.lines[2][0].get_segments()
+    assert [segment[:, 0].tolist() for segment in reach] == [[10.0, 30.0], [50.0, 50.0], [60.0, 60.0]]
+    assert words == "words: one: m 20 ± 10 %; two: m 50 %; three: m 60 %."
+
+
 def test_rows_with_other_measures_are_named():
     with pytest.raises(ValueError, match="Row 'b' has other measures"):
         show.bars({"a": {"x": 1.0}, "b": {"y": 1.0}}, "words")

@@ -89,7 +89,7 @@ def load_graph(settings, device="cpu"):
 
 
 def run_gcond(settings, graph, seed):
-    """`run` of GCond. The small graph is judged with its edges; beside that, without them."""
+    """`run` of GCond. The small graph is judged with its edges; beside that, without them, left out or folded in."""
     names = ("outer_steps", "learning_rate", "matches", "between", "edges_for", "features_for", "validate_every", "steps",
              "falling")
 
@@ -98,8 +98,10 @@ def run_gcond(settings, graph, seed):
                              **{name: settings[name] for name in names})
 
     def judge(best, held_out):
-        bare = gcn.judge(best.without_edges(), graph, held_out, settings["steps"], seed=seed)
-        return gcn.judge(best, graph, held_out, settings["steps"], seed=seed), {"without_edges": summary(bare)}
+        bare, folded = (gcn.judge(each, graph, held_out, settings["steps"], seed=seed)
+                        for each in (best.without_edges(), best.folded()))
+        return gcn.judge(best, graph, held_out, settings["steps"], seed=seed), {"without_edges": summary(bare),
+                                                                               "folded": summary(folded)}
 
     return states, judge
 

@@ -43,7 +43,7 @@ def distill(options):
         manifest.unlink(missing_ok=True)  # before the set that it belongs to changes: a manifest never lies
         write_bytes(path, content)
         columns = ("seed", "validation", "test", "std", "min", "max", "before", "class_means", "seconds", "cpu_seconds",
-                   "finite", "without_edges", "shuffled", "redrawn", "from_scratch")
+                   "finite", "without_edges", "folded", "shuffled", "redrawn", "from_scratch")
         per_seed = [{**{key: run[key] for key in columns if run.get(key) is not None}, **means_of(run)} for run in runs]
         write_json(manifest, {"command": command(), **best, "measures": rounded(best["measures"]),
                               "chosen": "the seed with the best validation accuracy", "seeds": per_seed})

@@ -16,9 +16,11 @@ class CondensedGraph:
 
     Attributes:
         features: (n, d), float32.
-        labels: (n,) class numbers.
-        edges: (n, n), symmetric, 0 or more, zeros along the diagonal; None for nodes without edges.
+        labels: (n,) class numbers, int64.
+        edges: (n, n), float32, symmetric, 0 or more, zeros along the diagonal; None for nodes without edges.
         data, classes: name of the graph that it stands for, and names of its classes.
+
+    Raises ValueError for other types, shapes that do not fit, labels that are no such numbers, and NaN or infinity.
     """
 
     features: torch.Tensor
@@ -28,8 +30,13 @@ class CondensedGraph:
     classes: tuple
 
     def __post_init__(self):
-        n = len(self.labels)
-        if self.features.dim() != 2 or len(self.features) != n or self.labels.dim() != 1 or n == 0:
+        for name, tensor in self.tensors().items():
+            wanted = torch.int64 if name == "labels" else torch.float32
+            if getattr(tensor, "dtype", None) != wanted:
+                raise ValueError(f"{name}: a {type(tensor).__name__} of {getattr(tensor, 'dtype', 'no type')}, and a tensor of "
+                                 f"{wanted} is needed, {name}.{'long' if name == 'labels' else 'float'}().")
+        n = self.labels.numel()
+        if self.labels.dim() != 1 or self.features.dim() != 2 or len(self.features) != n or n == 0:
             raise ValueError(f"Features {tuple(self.features.shape)} and labels {tuple(self.labels.shape)} do not fit: (n, d) "
                              "and (n,) are needed.")
         if not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
@@ -57,6 +64,10 @@ class CondensedGraph:
         kept = None if below == float("inf") or self.edges is None else self.edges * (self.edges >= below)
         return replace(self, edges=kept)
 
+    def folded(self) -> "CondensedGraph":
+        """Nodes without edges whose features are Â² X: what two rounds of propagation make of these nodes."""
+        return replace(self, features=self.propagation @ (self.propagation @ self.features), edges=None)
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """All its numbers by name."""
         return {"features": self.features, "labels": self.labels, **({} if self.edges is None else {"edges": self.edges})}
@@ -73,7 +84,8 @@ class CondensedGraph:
     def load(cls, path: str | Path) -> "CondensedGraph":
         """Read what `save` wrote. Raises FileNotFoundError, or ValueError for another or a damaged file."""
         tensors, about = load_tensors(path)
-        if about.get("condensed graph") != 1 or not {"features", "labels"} <= set(tensors) <= {"features", "labels", "edges"}:
+        needed = {"features", "labels"} <= set(tensors) <= {"features", "labels", "edges"} and {"data", "classes"} <= set(about)
+        if about.get("condensed graph") != 1 or not needed:
             raise ValueError(f"{path} holds no condensed graph that this ddlite can read: save one with its save(path).")
         return cls(tensors["features"], tensors["labels"], tensors.get("edges"), about["data"], tuple(about["classes"]))
 

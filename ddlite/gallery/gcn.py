@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ddlite.evaluate import Report
+from ddlite.gallery.graph import Graph, need_graph
 from ddlite.machinery.adam import Adam
 from ddlite.machinery.arguments import whole
 from ddlite.starts import network_seed
@@ -56,6 +57,7 @@ def train(propagation, features, labels, graph, steps=600, seed=0):
         steps: gradient steps, all nodes in each; the learning rate is 0.01 in the first half, then 0.001.
         seed: a number of 32 bits, of weights and dropout.
     """
+    steps = whole("steps", steps, 1)
     network, generator = GCN(features.shape[1], len(graph.classes), seed=seed), torch.Generator().manual_seed(seed)
     adam, known = Adam(dict(network.named_parameters())), labels >= 0
     best, score = None, -1.0
@@ -86,13 +88,21 @@ def judge(small, graph, networks=5, steps=600, role="held-out", seed=0):
     """The `Report` of a `CondensedGraph`: GCNs trained on it from scratch, on the test nodes of the whole graph.
 
     A `Graph` in the place of the small one is trained on its own labelled nodes: what stands beside all of them.
+
+    Raises ValueError for a small graph of other features or classes than the whole one.
     """
-    whole("networks", networks, 1)
-    if small is graph:
-        learn = graph.propagation, graph.sparse, graph.labels.where(graph.train, -1)
+    networks, large = whole("networks", networks, 1), isinstance(small, Graph)
+    need_graph(graph)
+    if not hasattr(small, "propagation"):
+        raise ValueError(f"A {type(small).__name__} was given where a graph is judged: a CondensedGraph, or the whole Graph.")
+    if small.features.shape[1] != graph.features.shape[1] or small.classes != graph.classes:
+        raise ValueError(f"{small} was not made from {graph}, whose nodes have other features or classes: judge it on the "
+                         "graph that it stands for.")
+    if large:
+        learn = small.propagation, small.sparse, small.labels.where(small.train, -1)
     else:
         learn = small.propagation, small.features, small.labels
     found = [train(*learn, graph, steps, network_seed(role, seed, k))[0] for k in range(networks)]
     scores = [[accuracy(network, graph, graph.test)] for network in found]
     return Report((1,), scores, None, graph.name, "test", int(graph.test.sum()), steps, protocol="B", things="nodes",
-                  floats=None if small is graph else small.floats)
+                  floats=None if large else small.floats)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ddlite.data import Data, data_root, grey_levels
+from ddlite.data import Data, data_root, grey_levels, need_data
 from ddlite.data import load as load_images
 from ddlite.gallery.graph import Graph
 from ddlite.machinery.arguments import shown, whole
@@ -37,6 +37,7 @@ def neighbours(data: Data, number: int = 8, labelled: int = 20, most: int = 1200
         labelled: nodes of each class with a label to learn from, always the same ones; the other training images only lie
             between.
     """
+    need_data(data)
     number, labelled, most = (whole(name, value, 1) for name, value in (("number", number), ("labelled", labelled),
                                                                         ("most", most)))
     splits = data.train, data.validation, data.test
@@ -67,7 +68,7 @@ def cora(root: str | Path | None = None) -> Graph:
                                 "no file.")
     try:
         with np.load(path, allow_pickle=False) as file:
-            kept = {key: torch.from_numpy(file[key].astype(np.int64)) for key in file.files}
+            kept = {key: torch.from_numpy(file[key].astype(np.int64, casting="same_kind")) for key in file.files}
         features = torch.zeros(int(kept["num_nodes"]), int(kept["num_features"]))
         features[kept["x_row"], kept["x_col"]] = 1
         masks = [torch.zeros(len(features), dtype=torch.bool).index_fill(0, kept[f"{part}_idx"], True)

@@ -71,17 +71,17 @@ def regress(between: torch.Tensor, support: torch.Tensor, targets: torch.Tensor,
         targets: (n, classes).
         ridge: λ, relative to the mean of the support's diagonal.
 
-    Raises ValueError where a kernel holds NaN, or the support's is not positive definite.
+    Raises ValueError where shapes or types do not fit, a kernel or the targets hold NaN, or the support's kernel is not
+    symmetric and positive definite.
     """
-    ridge, n = number("ridge", ridge, least=0), len(support)
-    if not (support.isfinite().all() and between.isfinite().all()):
-        raise ValueError("The kernel holds NaN or infinity: look for such images, clamp the cosine before arccos, or set a "
-                         "smaller learning_rate.")
+    ridge, n = number("ridge", ridge, least=0), len(targets)
+    _check_kernels(between, support, targets, n)
     factor, failed = torch.linalg.cholesky_ex(support + ridge * support.diagonal().mean() * torch.eye(n).to(support))
     least = n * torch.finfo(support.dtype).eps * support.diagonal().amax()  # a smaller pivot is rounding
     if failed or factor.diagonal().amin() ** 2 < least:
-        raise ValueError(f"The kernel of {n} images is not positive definite with ridge={ridge:g}: two are alike, or rounding "
-                         f"is too coarse ({support.dtype}). Set a larger ridge, e.g. 1e-6, or compute in float64.")
+        raise ValueError(f"The kernel of {n} images is not positive definite with ridge={ridge:g}: two are alike, rounding is "
+                         f"too coarse ({support.dtype}), or the function is no kernel. Set a larger ridge, e.g. "
+                         f"{max(1e-6, 10 * ridge):g}, or compute in float64.")
     return between @ torch.cholesky_solve(targets, factor)
 
 
@@ -122,7 +122,13 @@ class Wide(nn.Module):
 
 
 def empirical(network: nn.Module, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """The tangent kernel that a finite network has, (n, m): products of the gradients of its first answer."""
+    """The tangent kernel that a finite network has, (n, m): products of the gradients of its first answer.
+
+    Raises ValueError where there is no image in x or in z.
+    """
+    if not (len(x) and len(z)):
+        raise ValueError(f"{len(x)} images and {len(z)}: at least one on each side is needed.")
+
     def gradients(images):
         return torch.stack([torch.cat([each.flatten() for each in torch.autograd.grad(network(image[None])[0, 0],
                                                                                       list(network.parameters()))])
@@ -131,10 +137,29 @@ def empirical(network: nn.Module, x: torch.Tensor, z: torch.Tensor) -> torch.Ten
     return gradients(x) @ gradients(z).T
 
 
+def _check_kernels(between, support, targets, n):
+    """Raise ValueError for what cannot be regressed with."""
+    if n == 0 or targets.dim() != 2 or support.shape != (n, n) or between.dim() != 2 or between.shape[1] != n:
+        raise ValueError(f"Kernels {tuple(between.shape)} and {tuple(support.shape)} and targets {tuple(targets.shape)} do not "
+                         "fit: (m, n), (n, n) and (n, classes) are needed.")
+    if len(types := {between.dtype, support.dtype, targets.dtype}) > 1 or not types <= {torch.float32, torch.float64}:
+        raise ValueError(f"Kernels of {between.dtype} and {support.dtype} and targets of {targets.dtype}: all three must be "
+                         "float64, or all float32, e.g. by .double().")
+    if not targets.isfinite().all():
+        raise ValueError("The targets hold NaN or infinity: nothing can be regressed on them. Repair these labels.")
+    if not (support.isfinite().all() and between.isfinite().all()):
+        raise ValueError("The kernel holds NaN or infinity: look for such images, clamp the cosine before arccos, or set a "
+                         "smaller learning_rate.")
+    if (support - support.T).abs().amax() > 1e-4 * support.abs().amax():
+        raise ValueError("The kernel of the support is not symmetric: k(x, z) and k(z, x) must be one number. Use a kernel "
+                         "that is, e.g. the mean of both.")
+
+
 def _flat(images, name):
     """Images as rows (n, d), and their squared lengths (n,)."""
     if not isinstance(images, torch.Tensor) or images.dim() < 2 or not images.is_floating_point() or images.numel() == 0:
-        raise ValueError(f"{name}: images (n, ...), a tensor of floats with at least one image, are needed.")
+        raise ValueError(f"{name}: images (n, ...), a tensor of floats with at least one image, are needed, e.g. by "
+                         "images.double().")
     flat = images.flatten(1)
     squared = torch.linalg.vecdot(flat, flat)
     if not squared.isfinite().all():

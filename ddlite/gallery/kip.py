@@ -29,6 +29,7 @@ from ddlite.progress import Progress
 from ddlite.scratch import Recipe
 from ddlite.starts import RandomStart
 from ddlite.unrollable import gradients_on
+from ddlite.valid import need_set
 
 RECIPE = Recipe(epochs=500, learning_rate=0.5, momentum=0.9, decay=0.0, batch_size=10_000, loss="squares")
 WORDS = "accuracy on validation images by the kernel, %", "half the mean squared error of the kernel's answers"
@@ -55,8 +56,10 @@ def read(dset: DistilledSet, split, depth: int = 1, ridge: float = 1e-6, kernel=
 
     Raises ValueError for images that are not normalised as the set's own, and what `kernel.regress` raises.
     """
+    need_set(dset)
     dset.check_split(split)
-    predicted = torch.cat([answers(dset, some, depth, ridge, kernel).argmax(1) for some in split.images.split(at_once)])
+    batches_of_images = split.images.split(whole("at_once", at_once, 1))
+    predicted = torch.cat([answers(dset, some, depth, ridge, kernel).argmax(1) for some in batches_of_images])
     right, classes = (predicted == split.labels), len(dset.classes)
     each = 100 * torch.bincount(split.labels[right], minlength=classes) / torch.bincount(split.labels, minlength=classes)
     return Report((1,), [[100 * int(right.sum()) / len(split)]], dict(zip(dset.classes, each.tolist())), dset.data, split.name,
@@ -79,8 +82,7 @@ def distill(dset: DistilledSet, data, outer_steps: int = 600, depth: int = 1, ri
     The set is for networks trained on squares (`RECIPE`). Raises ValueError for settings that cannot be, or a kernel that is
     not positive definite, and `Diverged`.
     """
-    need_data(data)
-    dset.check_split(data.train)
+    _check(dset, data)
     settings = {"outer_steps": whole("outer_steps", outer_steps, 1), "depth": whole("depth", depth, 0),
                 "ridge": number("ridge", ridge, least=0), "batch_size": whole("batch_size", batch_size, len(data.classes)),
                 "learning_rate": number("learning_rate", learning_rate, above=0), "learn_labels": bool(learn_labels),
@@ -88,8 +90,8 @@ def distill(dset: DistilledSet, data, outer_steps: int = 600, depth: int = 1, ri
     images, labels = dset.examples()
     if learn_labels and not labels.is_floating_point():
         labels = F.one_hot(labels, len(data.classes)).float()
-    dset = replace(dset, images=images[None], labels=labels[None], step_sizes=None, momentum=None, recipe=RECIPE,
-                   goal=f"kernel of depth {depth}", start=wide(data, depth=depth).describe())
+    dset = replace(_for_squares(dset, images, labels), goal=f"kernel of depth {depth}",
+                   start=wide(data, depth=depth).describe())
     return _loop(dset, data, settings, checkpoint)
 
 
@@ -128,14 +130,29 @@ def wide(data, seed: int = 0, **kind) -> RandomStart:
 
 def solve_labels(dset: DistilledSet, data, depth: int = 1, ridge: float = 1e-6, number: int = 5000,
                  seed: int = 0) -> DistilledSet:
-    """The variant "label solve": images stay as they are, and the best targets for `number` real ones come by least squares."""
-    (support, _), classes = dset.examples(), len(data.classes)
-    real, labels = batches.draw_by_class(data, min(number, len(data.train)) // classes, torch.Generator().manual_seed(seed))
-    support, eye = support.double(), torch.eye(len(support), dtype=torch.float64)
+    """The variant "label solve": images stay as they are, and the best targets for `number` real ones come by least squares.
+
+    Raises ValueError for fewer real images than classes, and what `kernel.regress` raises.
+    """
+    _check(dset, data)
+    images, classes = dset.examples()[0], len(data.classes)
+    each = min(whole("number", number, classes), max(classes, len(data.train))) // classes
+    real, labels = batches.draw_by_class(data, each, torch.Generator().manual_seed(arguments.seed(seed)))
+    support, eye = images.double(), torch.eye(len(images), dtype=torch.float64)
     linear = regress(tangent(real.double(), support, depth), tangent(support, support, depth), eye, ridge)
     solved = torch.linalg.lstsq(linear, targets_of(labels, classes)).solution + 1 / classes
-    return replace(dset, labels=solved.float()[None], images=support.float()[None], step_sizes=None, momentum=None,
-                   recipe=RECIPE)
+    return _for_squares(dset, images, solved.float())
+
+
+def _check(dset, data):
+    need_set(dset)
+    need_data(data)
+    dset.check_split(data.train)
+
+
+def _for_squares(dset, images, labels):
+    """These images, as plain pixels, and labels in a set of their own, which networks are trained on by squares."""
+    return DistilledSet(images[None], labels[None], None, dset.data, dset.classes, dset.mean, dset.std, recipe=RECIPE)
 
 
 # What `ddlite distill --method kip` and lesson 7 learn, by profile.

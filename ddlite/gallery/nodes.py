@@ -8,6 +8,7 @@ learning. Herding is Welling's (2009), k-center Sener and Savarese's (2018).
 import torch
 
 from ddlite.gallery.condensed import CondensedGraph
+from ddlite.gallery.graph import need_graph
 from ddlite.machinery import arguments
 from ddlite.machinery.arguments import whole
 
@@ -17,6 +18,7 @@ def shares(graph, number):
 
     Raises ValueError for fewer nodes than classes, or more than are labelled.
     """
+    need_graph(graph)
     counts = torch.bincount(graph.labels[graph.train], minlength=len(graph.classes))
     number = whole("nodes", number, len(counts), int(counts.sum()))
     wanted = (counts / counts.sum() * number).tolist()
@@ -76,6 +78,8 @@ def coarse(graph, number, seed=0):
 
     Its label is the commonest among its labelled members; groups without one are left out. Edges are counted and summed.
     """
+    need_graph(graph)
+    number = whole("nodes", number, 1, len(graph.features))
     _, groups = _clusters(graph.propagated, number, seed)
     own = torch.zeros(number, len(graph.classes))
     own.index_put_((groups[graph.train], graph.labels[graph.train]), torch.tensor(1.0), accumulate=True)
@@ -103,7 +107,7 @@ def _clusters(features, number, seed):
     """The centres of k-means (scikit-learn, k-means++), (number, d), and each row's group (n,)."""
     from sklearn.cluster import KMeans  # takes seconds to import
 
-    found = KMeans(number, n_init=3, random_state=seed).fit(features.numpy())
+    found = KMeans(number, n_init=3, random_state=arguments.seed(seed)).fit(features.numpy())
     return torch.from_numpy(found.cluster_centers_).to(features), torch.from_numpy(found.labels_).long()
 
 

@@ -70,7 +70,7 @@ class Bases:
         return {"bases": bases.unflatten(2, small.shape[2:]), "addresses": addresses[:, :, None].repeat(1, 1, self.pool, 1)}
 
     def draw(self, generator):
-        """A seed for which address of each pool is taken; none where there is but one."""
+        """A seed for which address of each pool is taken; none where there is only one."""
         return (torch.randint(2**31, (), generator=generator),) if self.pool > 1 else ()
 
     def decode(self, stored, draw=()):
