@@ -266,6 +266,7 @@ LAYERS = [layer.split() for layer in (
     cli.bench
     cli.apart
     cli.memories
+    cli.field
     cli.methods
     cli.common
     cli.learn

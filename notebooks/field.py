@@ -1,0 +1,71 @@
+"""What stands on one page of the whole field: every set for the digits, and what it stands beside, on three kinds of networks.
+
+    python notebooks/field.py      about half an hour; writes ddlite/assets/gallery/field-digits.json, goes on where it ended
+"""
+
+import time
+from pathlib import Path
+
+import torch
+
+import ddlite as dd
+from ddlite.cli import field
+from ddlite.cli.common import commit
+from ddlite.gallery import kip
+from ddlite.machinery.files import machine, read_json, write_json
+
+OUT = Path(__file__).resolve().parent.parent / "ddlite" / "assets" / "gallery" / "field-digits.json"
+HELD_OUT = {"A": 10, "B": 3}
+
+
+def of(report):
+    """One number for each network."""
+    return None if report is None else [round(score, 2) for score in report.final]
+
+
+def protocol_b(data, budget, note):
+    """Networks trained from scratch; KIP once more by the recipe that it was made for."""
+    for method, row in field.rows(data, budget, HELD_OUT["B"]).items():
+        about = {"floats": row.sets[0].floats, "seconds": round(row.seconds, 3), "lesson": row.lesson, "note": row.note}
+        for name, recipe in {method: None, **({"KIP, its own recipe": kip.RECIPE} if method == "KIP" else {})}.items():
+            for network in field.NETWORKS:
+                note("B", budget, name, network, about,
+                     lambda row=row, network=network, recipe=recipe: field.judge(row.sets, network, data, HELD_OUT["B"], recipe))
+
+
+def protocol_a(data, budget, note):
+    """Networks that take the set's own gradient steps."""
+    learned = {name: (row.sets[0], row.lesson) for name, row in field.rows(data, budget, 1).items() if row.lesson}
+    for name, (dset, lesson) in {**learned, **{name: (dset, None) for name, dset in
+                                               field.with_own_steps(data, budget).items()}}.items():
+        for network in field.NETWORKS:
+            note("A", budget, name, network, {"floats": dset.floats, "lesson": lesson},
+                 lambda dset=dset, network=network: field.own_steps(dset, network, data, HELD_OUT["A"]))
+
+
+def main():
+    torch.set_num_threads(1)
+    data, began = dd.load("digits"), time.process_time()
+    about = {"method": "field", "configuration": {"data": data.name, "networks": list(field.NETWORKS), "held out": HELD_OUT},
+             "data_fingerprint": data.fingerprint, "command": "python notebooks/field.py", "commit": commit(),
+             "machine": machine(), "rows": {}, "cpu_seconds": 0}
+    if OUT.is_file() and (old := read_json(OUT))["commit"] == about["commit"]:
+        about = old
+    before = about["cpu_seconds"]
+
+    def note(protocol, budget, method, network, words, measure):
+        row = about["rows"].setdefault(f"{protocol}, {budget} images: {method}", {**words, "scores": {}})
+        if network not in row["scores"]:
+            row["scores"][network] = of(measure())
+            about["cpu_seconds"] = before + round(time.process_time() - began)
+            write_json(OUT, about)
+            print(protocol, budget, method, network, row["scores"][network], flush=True)
+
+    for budget in field.LEARNED:
+        protocol_a(data, budget, note)
+    for budget in field.LEARNED:
+        protocol_b(data, budget, note)
+
+
+if __name__ == "__main__":
+    main()
