@@ -12,8 +12,9 @@ HERE = Path(__file__).resolve().parent
 
 
 def unanswered(book):
-    """A lesson without any output, so that no answer stands below a question."""
+    """A lesson without any output, so that no answer stands below a question, and without links to what teachers read."""
     for cell in book["cells"]:
+        cell["source"] = [re.sub(r"\[([^\]]+)\]\((?:\.\./)?MARKING[^)]*\)", r"\1", line) for line in cell["source"]]
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
     return book
@@ -33,7 +34,7 @@ def to_read(book):
 
 def fill(folder):
     """Write the folder, and return how many files are new."""
-    lessons = [*HERE.glob("[0-9]*.ipynb"), *HERE.glob("gallery/[0-9]*.ipynb")]
+    lessons = [*HERE.glob("[0-9]*.ipynb"), *HERE.glob("gallery/*.ipynb")]
     released = sorted((HERE / "assignments" / "release").glob("*/*.ipynb"))
     books = {path.relative_to(HERE): unanswered for path in lessons} | {Path("results.ipynb"): to_read}
     files = {name: json.dumps(change(json.loads((HERE / name).read_text(encoding="utf-8"))), indent=1, ensure_ascii=False)

@@ -33,6 +33,7 @@ BUILD = HERE.parent / "build"
 MEASURED = HERE / "measured.json"
 LESSONS = [*sorted(HERE.glob("[0-9]*.ipynb")), *sorted(HERE.glob("gallery/[0-9]*.ipynb"))]
 RESULTS = HERE / "results.ipynb"
+FIELD = HERE / "gallery" / "the_field.ipynb"
 README = HERE.parent / "README.md"
 TEACHING = HERE / "TEACHING.md"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -129,10 +130,10 @@ def demo():
 
 
 def store():
-    for path in (*LESSONS, RESULTS):
+    for path in (*LESSONS, FIELD, RESULTS):
         notebook, *cost = execute(path, BUILD / path.name, profile="quick")
         write_bytes(path, nbformat.writes(tidy(notebook)).encode() + b"\n")
-        if path != RESULTS:
+        if path in LESSONS:
             note(path, "quick", notebook, *cost)
     for name in dd.shipped():
         write_bytes(HERE / "pictures" / f"{name}.png", show.images(dd.DistilledSet.shipped(name)).png)

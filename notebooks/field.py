@@ -4,6 +4,7 @@
 """
 
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,8 +30,8 @@ def protocol_b(data, budget, note):
         about = {"floats": row.sets[0].floats, "seconds": round(row.seconds, 3), "lesson": row.lesson, "note": row.note}
         for name, recipe in {method: None, **({"KIP, its own recipe": kip.RECIPE} if method == "KIP" else {})}.items():
             for network in field.NETWORKS:
-                note("B", budget, name, network, about,
-                     lambda row=row, network=network, recipe=recipe: field.judge(row.sets, network, data, HELD_OUT["B"], recipe))
+                judge = partial(field.judge, row.sets, network, data, HELD_OUT["B"], recipe)
+                note("B", budget, name, network, about, judge)
 
 
 def protocol_a(data, budget, note):
@@ -40,7 +41,7 @@ def protocol_a(data, budget, note):
                                                field.with_own_steps(data, budget).items()}}.items():
         for network in field.NETWORKS:
             note("A", budget, name, network, {"floats": dset.floats, "lesson": lesson},
-                 lambda dset=dset, network=network: field.own_steps(dset, network, data, HELD_OUT["A"]))
+                 partial(field.own_steps, dset, network, data, HELD_OUT["A"]))
 
 
 def main():

@@ -68,9 +68,9 @@ def not_learned(data: Any, budget: int) -> dict[str, Any]:
             "k-means in bases": lambda seed: kept(centres(data, ADDRESSES, seed=seed), within, recipe)}
 
 
-def judge(sets: list, network: str, data: Any, held_out: int = 5, recipe: dd.Recipe | None = None) -> dd.Report:
+def judge(sets: list, network: str, data: Any, held_out: int = 5, recipe: dd.Recipe | None = None, seed: int = 0) -> dd.Report:
     """Protocol B: the `Report` of held-out networks that are trained from scratch on all images of a set, or of several."""
-    start, recipe = dd.RandomStart(NETWORKS[network], data), recipe or dd.Recipe()
+    start, recipe = dd.RandomStart(NETWORKS[network], data, seed=seed), recipe or dd.Recipe()
     return dd.baselines.over_draws([whole(dset, recipe) for dset in sets], start, dd.Fit(data), held_out)
 
 
