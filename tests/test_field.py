@@ -3,7 +3,7 @@
 import pytest
 
 import ddlite as dd
-from ddlite.cli import field
+from ddlite.cli import field, memories
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_nothing_takes_more_than_its_budget(data, budget):
     """Floats are counted as they are stored; what trains on them sees all images, of every class equally many."""
     for name, row in field.rows(data, budget, 1).items():
         [dset] = row.sets
-        images, labels = field.whole(dset, dd.Recipe()).examples()
+        images, labels = memories.from_scratch(dset).examples()
         assert dset.floats <= budget * 576 and len(images) >= budget and row.seconds >= 0, name
         assert len(set(labels.bincount().tolist())) == 1 and images.isfinite().all()
     assert field.rows(data, budget, 1)["random real"].lesson is None
@@ -30,7 +30,7 @@ def test_nothing_takes_more_than_its_budget(data, budget):
 
 def test_small_sets_hold_as_many_as_fit(data):
     sets = {name: row.sets[0] for name, row in field.rows(data, 10, 1).items()}
-    assert len(field.whole(sets["bases"], dd.Recipe()).examples()[0]) == 300
+    assert len(memories.from_scratch(sets["bases"]).examples()[0]) == 300
     assert sets["small real"].floats == 10 * 9 * 64 and len(sets["small real"].examples()[0]) == 90
 
 

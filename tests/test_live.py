@@ -216,16 +216,21 @@ def test_slides_turn_like_pages():
         slides.Slides("age", [], draw)
 
 
+async def before_and_after(view, busy):
+    """What a panel shows while it is at work, and afterwards."""
+    greyed = view.value
+    while busy in view.value:
+        await asyncio.sleep(0.01)
+    return greyed, view.value
+
+
 def test_an_old_picture_is_grey_while_another_is_drawn():
     async def session():
         pages = slides.Slides("age", [0, 5, 10], lambda age: drawn.append(age) or show.lines({"a": [(0, age)]}, "x", "y",
                                                                                              f"Age {age}"))
         pages._slider.value = 5
         pages._slider.value = 10
-        greyed = pages._view.value
-        while "opacity" in pages._view.value:
-            await asyncio.sleep(0.01)
-        return greyed, pages._view.value
+        return await before_and_after(pages._view, "opacity")
 
     drawn = []
     greyed, answered = asyncio.run(session())
@@ -250,10 +255,7 @@ def test_what_is_outdated_is_dropped():
         chosen = live.Choices(lambda which: measured.append(which) or {"share": which}, {"which": [1, 2, 3, 4]})
         for which in (2, 3, 4):
             chosen._lists["which"].value = which
-        greyed = chosen._result.value
-        while "computing" in chosen._result.value:
-            await asyncio.sleep(0.01)
-        return greyed, chosen._result.value
+        return await before_and_after(chosen._result, "computing")
 
     measured = []
     greyed, answered = asyncio.run(session())

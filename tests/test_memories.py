@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from conftest import made_up
 from scipy import stats
 from torch.nn import functional as F
 
@@ -248,6 +249,24 @@ def test_a_memory_stands_for_the_old_classes(digits):
     assert both.classes == ("0", "1", "2", "3") and both.labels.tolist() == [[0, 0, 0, 1, 1, 1, 2, 3]] and both.protocol == "B"
     with pytest.raises(ValueError, match="in the same order"):
         tasks.remembering(tasks.of_classes(digits, [1, 0, 2]), memory)
+
+
+@pytest.mark.parametrize("classes, each, ends", [(5, 2, [2, 5]), (6, 4, [4, 6]), (3, 2, [3]), (4, 4, [4])])
+def test_no_class_is_left_out_of_tasks_in_turn(classes, each, ends):
+    data = made_up((1, 12, 12), classes=classes, n=20 * classes)
+    found = list(tasks.in_turn(data, each, 144, outer_steps=1))
+    assert [len(so_far.classes) for so_far, *_ in found] == ends
+    assert all(set(memory.labels.flatten().tolist()) == set(range(len(so_far.classes)))
+               for so_far, *both in found for memory in both)
+
+
+def test_what_has_no_generator_makes_no_images(tiny):
+    for change in (lambda dset: gtn.redrawn(dset), lambda dset: gtn.made(dset, torch.zeros(1, 3, 4))):
+        with pytest.raises(ValueError, match="has no generator: make it with"):
+            change(dd.DistilledSet.noise(tiny))
+    for change in (gtn.redrawn, gtn.shuffled):
+        with pytest.raises(ValueError, match="seed"):
+            change(dd.DistilledSet.noise(tiny, storage=Generator(4, 4, 3)), seed=-1)
 
 
 def test_tasks_in_turn_keep_to_their_budget():

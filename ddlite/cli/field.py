@@ -70,8 +70,8 @@ def not_learned(data: Any, budget: int) -> dict[str, Any]:
 
 def judge(sets: list, network: str, data: Any, held_out: int = 5, recipe: dd.Recipe | None = None, seed: int = 0) -> dd.Report:
     """Protocol B: the `Report` of held-out networks that are trained from scratch on all images of a set, or of several."""
-    start, recipe = dd.RandomStart(NETWORKS[network], data, seed=seed), recipe or dd.Recipe()
-    return dd.baselines.over_draws([whole(dset, recipe) for dset in sets], start, dd.Fit(data), held_out)
+    start = dd.RandomStart(NETWORKS[network], data, seed=seed)
+    return dd.baselines.over_draws([memories.from_scratch(dset, recipe) for dset in sets], start, dd.Fit(data), held_out)
 
 
 def own_steps(dset: dd.DistilledSet, network: str, data: Any, held_out: int = 10) -> dd.Report | None:
@@ -102,9 +102,3 @@ def with_own_steps(data: Any, budget: int) -> dict[str, dd.DistilledSet]:
     if batches > 1:
         sets["k-means"] = dd.baselines.centres(data, **how)
     return {name: memories.tuned(dset, start, goal) for name, dset in sets.items()}
-
-
-def whole(dset: dd.DistilledSet, recipe: dd.Recipe) -> dd.DistilledSet:
-    """All images that a set stands for, whatever it keeps them in, for a recipe in place of its own gradient steps."""
-    dset = replace(dset, step_sizes=None, momentum=None, tied=False, recipe=recipe, start=None)
-    return past.everyone(dset) if "addresses" in (dset.stored or {}) else dset

@@ -90,7 +90,7 @@ def run_past(settings, data, seed):
 
     def judge(best, held_out):
         networks = start.networks("held-out", held_out)
-        scratch = dd.evaluate(from_scratch(best, settings["epochs"]), networks, goal, data.test, [1])
+        scratch = dd.evaluate(from_scratch(best, dd.Recipe(settings["epochs"])), networks, goal, data.test, [1])
         return dd.evaluate(best, networks, goal, data.test, [best.passes]), {
             "from_scratch": summary(scratch), "step_size": round(best.step_sizes[0].item(), 4),
             "momentum": round(best.momentum.item(), 4)}
@@ -98,12 +98,10 @@ def run_past(settings, data, seed):
     return states, judge
 
 
-def from_scratch(dset, epochs=300):
-    """All images of a set of `past`, for protocol B."""
-    recipe = dd.Recipe(epochs)
-    if "addresses" in dset.stored:
-        return past.everyone(replace(dset, recipe=recipe))
-    return replace(dset, recipe=recipe, step_sizes=None, momentum=None, tied=False)
+def from_scratch(dset, recipe=None):
+    """All images that a set stands for, whatever it keeps them in, for protocol B in place of its own gradient steps."""
+    dset = replace(dset, step_sizes=None, momentum=None, tied=False, recipe=recipe or dd.Recipe(), start=None)
+    return past.everyone(dset) if "addresses" in (dset.stored or {}) else dset
 
 
 def compare_past(settings, data, held_out, epochs, draws=5):

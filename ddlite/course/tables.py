@@ -106,7 +106,7 @@ def rigged(choices, others, number, reported, chance, best=None, more=lambda tab
         best: which is to be best; by default any, and the choices come in any order.
         more: `more(table)` gives more wrong rules: (words, choice) each.
     """
-    while True:
+    for _ in range(10_000):
         choices = choices if best else chance.sample(choices, len(choices))
         table, columns, order = drawn(choices, others, chance), chance.sample(range(3), 3), chance.sample(choices, len(choices))
         order.sort(key=lambda choice: choice != best)
@@ -119,6 +119,7 @@ def rigged(choices, others, number, reported, chance, best=None, more=lambda tab
         wrong = {**rules(table, choices, number, reported), **dict(more(table))}
         if order[0] not in wrong.values():
             return choices, table, order[0], wrong
+    raise RuntimeError("No table was found in which every wrong rule leads elsewhere: a fault of the check, not yours.")
 
 
 def mean(table, choice, role, split, number):

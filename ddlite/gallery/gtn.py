@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 from torch.nn import functional as F
 
+from ddlite.machinery import arguments
 from ddlite.machinery.arguments import whole
 from ddlite.networks import MLP
 from ddlite.storage import PIXELS
@@ -101,8 +102,7 @@ def made(dset, noise):
 
     Raises ValueError for a set without a generator, and for noise of another size or an n that the classes do not divide.
     """
-    if "first" not in (dset.stored or {}):
-        raise ValueError(f"{dset} has no generator: make it with storage=gtn.Generator().")
+    _need_generator(dset)
     kept = dset.storage
     if noise.dim() != 3 or noise.shape[2] != kept.size:
         raise ValueError(f"noise is {tuple(noise.shape)}: (batches, images, {kept.size}) is what this generator takes.")
@@ -111,14 +111,24 @@ def made(dset, noise):
 
 def redrawn(dset, seed=0):
     """An ordinary set of as many other images, which the set's generator makes of noise drawn afresh."""
-    noise = torch.randn((*dset.labels.shape[:2], dset.storage.size), generator=torch.Generator().manual_seed(seed))
+    _need_generator(dset)
+    noise = torch.randn((*dset.labels.shape[:2], dset.storage.size), generator=_generator(seed))
     return replace(dset, images=made(dset, noise), storage=PIXELS, stored=None)
 
 
 def shuffled(dset, seed=0):
     """An ordinary set of the same batches in another order; the step sizes stay in their places."""
-    order = torch.randperm(dset.batches, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(dset.batches, generator=_generator(seed))
     return replace(dset, images=dset.images[order], labels=dset.labels[order], storage=PIXELS, stored=None)
+
+
+def _need_generator(dset):
+    if "first" not in (dset.stored or {}):
+        raise ValueError(f"{dset} has no generator: make it with storage=gtn.Generator().")
+
+
+def _generator(seed):
+    return torch.Generator().manual_seed(arguments.seed(seed))
 
 
 # What `ddlite distill --method` and lesson 9 learn, by profile; without hidden units the noise is the image: plain pixels.

@@ -13,6 +13,7 @@ from ddlite.distill import distill
 from ddlite.distilled import DistilledSet
 from ddlite.gallery import past
 from ddlite.goals import Fit
+from ddlite.machinery.arguments import whole
 from ddlite.networks import MLP
 from ddlite.scratch import Recipe
 from ddlite.starts import RandomStart
@@ -96,12 +97,14 @@ def in_turn(data, each=2, budget=576, outer_steps=200, down=3, seed=0):
     """Memories of bases after each task, learned in two ways from the same floats for each class.
 
     A generator of (a `Data` of the classes so far, the memories of single tasks side by side, the memory that is learned anew
-    from the last one and the new images).
+    from the last one and the new images). If `each` does not divide the classes, the last task has those that are left, or,
+    if that is a single one, is joined to the task before it. Raises ValueError for tasks of fewer than two classes.
     """
-    alone, memory = [], None
-    for number in range(each, len(data.classes) + 1, each):
-        task, so_far = of_classes(data, range(number - each, number)), of_classes(data, range(number))
-        alone.append(learned(bases_within(task, each * budget, down, seed=seed), task, outer_steps, seed))
+    classes, alone, memory = len(data.classes), [], None
+    ends = list(range(whole("each", each, 2, classes), classes - 1, each)) + [classes]
+    for before, number in zip([0, *ends], ends):
+        task, so_far = of_classes(data, range(before, number)), of_classes(data, range(number))
+        alone.append(learned(bases_within(task, (number - before) * budget, down, seed=seed), task, outer_steps, seed))
         mixed = remembering(so_far, memory) if memory else so_far
         begin = bases_within(so_far, number * budget, down, seed=seed)
         memory = learned(begin, mixed, outer_steps, seed) if memory else alone[0]
