@@ -159,9 +159,11 @@ PROFILES = {
                         "images_per_class_and_batch": 9},
         "quick-plain": {"data": "digits", "network": MLP, "outer_steps": 400, "bases": None, "down": 1,
                         "images_per_class_and_batch": 1},
-        "laptop": {"data": "mnist", "network": MLP, "outer_steps": 1500, "bases": 16, "down": 2, "pool": 5, "steps": 20,
+        "laptop": {"data": "mnist", "network": MLP, "outer_steps": 2500, "bases": 16, "down": 2, "pool": 5, "steps": 20,
                    "images_per_class_and_batch": 5, "step_size": 0.02},
-        "laptop-small": {"data": "mnist", "network": MLP, "outer_steps": 1500, "bases": None, "down": 2, "steps": 20,
+        "laptop-small": {"data": "mnist", "network": MLP, "outer_steps": 2500, "bases": None, "down": 2, "steps": 20,
                          "images_per_class_and_batch": 4, "step_size": 0.02},
+        "laptop-plain": {"data": "mnist", "network": MLP, "outer_steps": 2500, "bases": None, "down": 1, "steps": 20,
+                         "images_per_class_and_batch": 1, "step_size": 0.02},
     },
 }
