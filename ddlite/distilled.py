@@ -34,7 +34,8 @@ class DistilledSet:
         data: name of the data set that it stands for.
         classes: names of the classes.
         mean, std: the normalisation of the images, and of the images that the trained network is to see.
-        momentum: of the gradient steps, a scalar tensor in 0..1 (not in the paper); None for plain gradient descent.
+        momentum: of the gradient steps, in 0..1 (not in the paper): a scalar tensor, or (batches * passes,), one for each step;
+            None for plain gradient descent.
         goal: what it was made for ("fit", or an attack and its classes); None before learning.
         start: where training starts, a dict with `kind` ("fixed", "random", "pool"), the `network`'s class name, `shapes` of
             its weights by name, and their `fingerprint`, or the `init` and `seed` that draw them (and, for a pool, the `source`

@@ -80,7 +80,8 @@ def train(loss: Callable, weights: list[torch.Tensor], gradient_steps: Iterable[
         loss: `loss(weights, images, labels)`, a scalar tensor.
         weights: a list of tensors that require a gradient.
         gradient_steps: (images, labels, step_size) of each step, in order.
-        momentum: share of each step's direction that is carried into the next (not in the paper); None for none.
+        momentum: share of the last step's direction that is carried into each (not in the paper), one for all steps or a
+            tensor of one for each, of which the first is not used; None for none.
         create_graph: keep the graph of every step, so that a gradient can flow back through the training.
             Memory then grows with the number of steps.
 
@@ -96,13 +97,14 @@ def train(loss: Callable, weights: list[torch.Tensor], gradient_steps: Iterable[
     (0.6, -4.0)
     """
     directions = None
-    for images, labels, step_size in gradient_steps:
+    for t, (images, labels, step_size) in enumerate(gradient_steps):
         gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=create_graph,
                                         materialize_grads=True)
         if momentum is None or directions is None:
             directions = gradients
         else:
-            directions = [momentum * d + g for d, g in zip(directions, gradients)]
+            share = momentum[t] if isinstance(momentum, torch.Tensor) and momentum.dim() else momentum
+            directions = [share * d + g for d, g in zip(directions, gradients)]
         weights = [w - step_size * d for w, d in zip(weights, directions)]
         if not create_graph:
             weights = [w.detach().requires_grad_() for w in weights]
@@ -124,7 +126,7 @@ def meta_gradient(loss: Callable, goal_loss: Callable, weights: list[torch.Tenso
         images: (batches, n, C, H, W).
         labels: (batches, n) class numbers, or (batches, n, classes) distributions.
         step_sizes: (batches * passes,); step t uses batch t mod batches.
-        momentum: a scalar tensor, or None for plain gradient descent.
+        momentum: a scalar tensor, or (batches * passes,), one for each step; None for plain gradient descent.
 
     Returns the goal's loss (a scalar tensor) and a dict of its gradients with respect to `images`, `step_sizes` and,
     where they are floats, `labels` and `momentum`, each shaped like what it belongs to.

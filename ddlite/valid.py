@@ -93,8 +93,10 @@ def check_parts(dset):
                          "one for each gradient step is needed, batches x passes in all.")
     if not all(torch.isfinite(t).all() for t in (dset.images, dset.labels.float(), sizes)):
         raise ValueError("The images, labels or step sizes hold NaN or infinity.")
-    if dset.momentum is not None and not (dset.momentum.dim() == 0 and 0 <= dset.momentum < 1):
-        raise ValueError(f"The momentum is {dset.momentum.tolist()}: one number, at least 0 and less than 1, is needed.")
+    momentum = torch.zeros(()) if dset.momentum is None else dset.momentum
+    if momentum.shape not in ((), sizes.shape) or not ((momentum >= 0) & (momentum < 1)).all():
+        raise ValueError(f"The momentum is {momentum.tolist()}: one number, or one for each of the {len(sizes)} gradient "
+                         "steps, is needed, at least 0 and less than 1.")
     if sizes.min() < 0:
         raise ValueError("A step size is negative: gradient descent would climb.")
     if dset.tied and not (sizes == sizes[0]).all():

@@ -19,7 +19,8 @@ def problem(shape, batches, passes, n, classes, soft, momentum, seed):
     labels = torch.rand(batches, n, classes, generator=generator, dtype=torch.float64).softmax(-1) if soft else \
         (torch.arange(n) % classes).repeat(batches, 1)
     sizes = 0.3 * torch.rand(batches * passes, generator=generator, dtype=torch.float64)
-    return images, labels, sizes, None if momentum is None else torch.tensor(momentum, dtype=torch.float64)
+    momentum = torch.rand(sizes.shape, generator=generator) if momentum == "of each step" else momentum
+    return images, labels, sizes, None if momentum is None else torch.as_tensor(momentum, dtype=torch.float64)
 
 
 def assert_same(network, arguments, precision, tolerance):
@@ -50,10 +51,11 @@ def random_network(layers, shape, width, kernel, padding, side, bias, seed):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(batches=st.integers(1, 3), passes=st.integers(1, 3), soft=st.booleans(), momentum=st.sampled_from([None, 0.0, 0.7]),
-       seed=st.integers(0, 1000), layers=st.integers(0, 2), width=st.integers(1, 4), channels=st.integers(1, 3),
-       height=st.integers(9, 12), wider=st.integers(0, 2), kernel=st.integers(1, 3), padding=st.integers(0, 2),
-       side=st.integers(2, 3), n=st.sampled_from([1, 3, 17]), bias=st.booleans())
+@given(batches=st.integers(1, 3), passes=st.integers(1, 3), soft=st.booleans(),
+       momentum=st.sampled_from([None, 0.0, 0.7, "of each step"]), seed=st.integers(0, 1000), layers=st.integers(0, 2),
+       width=st.integers(1, 4), channels=st.integers(1, 3), height=st.integers(9, 12), wider=st.integers(0, 2),
+       kernel=st.integers(1, 3), padding=st.integers(0, 2), side=st.integers(2, 3), n=st.sampled_from([1, 3, 17]),
+       bias=st.booleans())
 def test_the_chain_is_the_plain_gradient(batches, passes, soft, momentum, seed, layers, width, channels, height, wider, kernel,
                                          padding, side, n, bias):
     """To 1e-10 in float64, to 1e-5 of the largest in float32, also where pixels are left over by pooling."""

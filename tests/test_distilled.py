@@ -291,6 +291,8 @@ def test_whole_numbers_of_every_kind_are_taken():
     ({"labels": lambda good: good.labels.tolist()}, "labels is a list"),
     ({"labels": lambda good: torch.ones(1, 10, 10, dtype=torch.float64) / 10}, r"torch.float64.*labels.float\(\)"),
     ({"step_sizes": lambda good: [0.1]}, "step_sizes is a list"), ({"momentum": lambda good: 0.5}, "momentum is a float"),
+    ({"momentum": lambda good: torch.full((2,), 0.5)}, "one for each of the 3 gradient steps"),
+    ({"momentum": lambda good: torch.tensor([float("nan")])}, "at least 0 and less than 1"),
     ({"std": lambda good: (0,)}, r"std\[0\]=0: .* more than 0"),
     ({"std": lambda good: 0.5}, "one number for each of 1 channel"),
     ({"mean": lambda good: (0.1, 0.2)}, "one number for each of 1 channel"), ({"mean": lambda good: "x"}, "mean='x'"),

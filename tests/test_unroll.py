@@ -57,7 +57,7 @@ def test_two_steps_by_hand():
 
 
 @pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("momentum", [None, 0.6])
+@pytest.mark.parametrize("momentum", [None, 0.6, [0.1, 0.9, 0.0, 0.5]])
 def test_finite_differences(soft, momentum):
     network = small_network()
     images, labels, step_sizes, real = small_problem(soft)
@@ -150,6 +150,27 @@ def test_trains_like_torch_sgd(batches, passes, hidden, seed, momentum):
             torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+def test_each_step_may_have_a_momentum_of_its_own():
+    """As `torch.optim.SGD` whose momentum is set before each step; equal ones are one, and their derivatives add up to its."""
+    network = small_network()
+    images, labels, sizes, real = small_problem(False)
+    shares, other = torch.tensor([0.3, 0.9, 0.0, 0.6], dtype=torch.float64), copy.deepcopy(network)
+    sgd = torch.optim.SGD(other.parameters(), lr=1.0, momentum=0.9)
+    for t, (size, share) in enumerate(zip(sizes.tolist(), shares.tolist())):
+        sgd.param_groups[0] |= {"lr": size, "momentum": share or 1e-300}  # 0 would make SGD forget its direction
+        sgd.zero_grad()
+        F.cross_entropy(other(images[t % 2]), labels[t % 2]).backward()
+        sgd.step()
+    steps = [(images[t % 2], labels[t % 2], size) for t, size in enumerate(sizes)]
+    for ours, theirs in zip(dd.train(dd.loss_of(network), dd.weights_of(network), steps, shares), other.parameters()):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    one, each = (meta_gradient(network, images, labels, sizes, real, momentum)[1]
+                 for momentum in (torch.tensor(0.5).double(), torch.full((4,), 0.5).double()))
+    torch.testing.assert_close(each["images"], one["images"])
+    torch.testing.assert_close(each["momentum"].sum(), one["momentum"])
+    assert each["momentum"][0] == 0 and each["momentum"].shape == (4,)
+
+
 @pytest.mark.parametrize("network", [
     nn.Sequential(nn.Flatten(), nn.Linear(784, 10)),
     nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 10)),
@@ -197,9 +218,10 @@ def network_of(kind, shape, width, seed):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(batches=st.integers(1, 3), passes=st.integers(1, 3), soft=st.booleans(), momentum=st.sampled_from([None, 0.0, 0.5, 0.9]),
-       seed=st.integers(0, 1000), kind=st.sampled_from(["linear", "pooled", "normed"]), width=st.integers(1, 6),
-       channels=st.integers(1, 3), side=st.integers(4, 8), n=st.integers(1, 5))
+@given(batches=st.integers(1, 3), passes=st.integers(1, 3), soft=st.booleans(),
+       momentum=st.sampled_from([None, 0.0, 0.5, 0.9, "of each step"]), seed=st.integers(0, 1000),
+       kind=st.sampled_from(["linear", "pooled", "normed"]), width=st.integers(1, 6), channels=st.integers(1, 3),
+       side=st.integers(4, 8), n=st.integers(1, 5))
 def test_the_adjoint_is_the_plain_gradient(batches, passes, soft, momentum, seed, kind, width, channels, side, n):
     """Recomputing each step gives the same numbers: to 1e-10 in float64, to 1e-5 of the largest in float32."""
     generator, shape = torch.Generator().manual_seed(seed), (channels, side, side)
@@ -209,12 +231,13 @@ def test_the_adjoint_is_the_plain_gradient(batches, passes, soft, momentum, seed
         (torch.arange(n) % 3).repeat(batches, 1)
     sizes = 0.3 * torch.rand(batches * passes, generator=generator, dtype=torch.float64)
     real = torch.randn(7, *shape, generator=generator, dtype=torch.float64), torch.randint(3, (7,), generator=generator)
+    momentum = torch.rand(sizes.shape, generator=generator) if momentum == "of each step" else momentum
     for precision, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         network = network.to(precision)
         goal_loss = dd.Fit.loss_of(None, network, real[0].to(precision), real[1])
         arguments = [dd.loss_of(network), goal_loss, dd.weights_of(network), images.to(precision),
                      labels.to(precision) if soft else labels, sizes.to(precision),
-                     None if momentum is None else torch.tensor(momentum, dtype=precision)]
+                     None if momentum is None else torch.as_tensor(momentum, dtype=precision)]
         value, plain = dd.meta_gradient(*arguments)
         # As in `distill`, its arguments have graphs of their own; these must not grow with the steps.
         traced = [each.clone().requires_grad_() if getattr(each, "is_floating_point", bool)() else each for each in arguments]

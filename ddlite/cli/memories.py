@@ -11,19 +11,23 @@ from ddlite.gallery import gtn, idc, past
 OUTER = ("outer_steps", "batch_size", "learning_rate", "validate_every", "validation_networks")
 
 GTN = {"images_per_class_and_batch": 2, "batches": 10, "step_size": 0.05, "momentum": 0.5, "size": 32, "hidden": 64,
-       "noise": "learned", "batch_size": 256, "learning_rate": 0.05, "validate_every": 50, "validation_networks": 8}
+       "noise": "learned", "momenta": False, "batch_size": 256, "learning_rate": 0.05, "validate_every": 50,
+       "validation_networks": 8}
 
 PAST = {"images_per_class_and_batch": 10, "bases": 15, "down": 3, "pool": 3, "steps": 15, "step_size": 0.05, "momentum": 0.9,
         "batch_size": 256, "learning_rate": 0.05, "validate_every": 50, "validation_networks": 8, "epochs": 300}
 
 
 def generated(settings, data, seed=0):
-    """The set that GTN begins with: a generator of random weights."""
+    """The set that GTN begins with: a generator of random weights; with "momenta" each step learns a momentum of its own."""
     each, classes = round(settings["images_per_class_and_batch"]), len(data.classes)
     draws = None if settings["noise"] == "learned" else (settings["batches"], each * classes)
     kept = gtn.Generator(settings["size"], settings["hidden"], classes, settings["noise"], draws)
-    return dd.DistilledSet.noise(data, each, settings["batches"], 1, settings["step_size"], momentum=settings["momentum"],
+    dset = dd.DistilledSet.noise(data, each, settings["batches"], 1, settings["step_size"], momentum=settings["momentum"],
                                  storage=kept, seed=seed)
+    if not settings["momenta"]:
+        return dset
+    return replace(dset, momentum=torch.full((settings["batches"],), float(settings["momentum"])))
 
 
 def run_gtn(settings, data, seed):
@@ -45,7 +49,9 @@ def run_gtn(settings, data, seed):
 
 def steps_of(dset):
     """Step sizes and momentum, as a manifest says them."""
-    return {"step_sizes": [round(size, 4) for size in dset.step_sizes.tolist()], "momentum": round(dset.momentum.item(), 4)}
+    sizes, momenta = ([] if each is None else [round(one, 4) for one in each.flatten().tolist()]
+                      for each in (dset.step_sizes, dset.momentum))
+    return {"step_sizes": sizes, "momentum": momenta if len(momenta) > 1 else (momenta or [None])[0]}
 
 
 def compare_gtn(settings, data, held_out, epochs=None, draws=5):

@@ -33,15 +33,17 @@ def meta_gradient(loss: Callable | None, goal_loss: Callable, weights: list[torc
     sums = {name: torch.zeros_like(tensor) for name, tensor in learned.items()}
     batches = list(zip(images.detach().unbind(), labels.detach().unbind()))
     steps = [(t, t % len(batches), downhill) for t, downhill in enumerate((-step_sizes).unbind())]
+    shares = None if momentum is None else momentum.expand(len(steps)).unbind()  # one for each step
+    by_shares = [torch.zeros_like(shares[0])] * len(steps) if shares else []
 
     kept, directions = [], None
     weights = [w.detach() for w in weights]
-    for _, batch, downhill in steps:  # there: d = momentum * d + g, w = w - step_size * d
+    for t, batch, downhill in steps:  # there: d = momentum * d + g, w = w - step_size * d
         gradients, back = derivatives(weights, *batches[batch], twice=keep)
         before = directions
         gradients = [g.detach() for g in gradients]
         plain = momentum is None or directions is None
-        directions = gradients if plain else [momentum * d + g for d, g in zip(directions, gradients)]
+        directions = gradients if plain else [shares[t] * d + g for d, g in zip(directions, gradients)]
         kept.append((weights, before, directions if keep or momentum is not None else None, back if keep else None))
         weights = [(d * downhill).add_(w) for w, d in zip(weights, directions)]
         directions = None if momentum is None else directions
@@ -59,13 +61,15 @@ def meta_gradient(loss: Callable | None, goal_loss: Callable, weights: list[torc
         sums["step_sizes"][t] = -torch.stack(along).sum()
         u = [a * downhill for a in v] if u is None else [b + downhill * a for a, b in zip(v, u)]
         if before is not None:
-            sums["momentum"] += sum((d * b).sum() for d, b in zip(before, u))
+            by_shares[t] = sum((d * b).sum() for d, b in zip(before, u))
         by_weights, by_images, by_labels = back(u)
         v = [a.add_(b) for a, b in zip(v, by_weights)]
         sums["images"][batch] += by_images
         if "labels" in sums:
             sums["labels"][batch] += by_labels
-        u = None if momentum is None else [momentum * b for b in u]
+        u = None if momentum is None else [shares[t] * b for b in u]
+    if shares:
+        sums["momentum"] = torch.stack(by_shares).sum_to_size(momentum.shape)
     return value.detach(), sums
 
 

@@ -137,6 +137,7 @@ PROFILES = {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 600},
         "quick-fixed": {"data": "digits", "network": MLP, "outer_steps": 600, "noise": "fixed"},
         "quick-fresh": {"data": "digits", "network": MLP, "outer_steps": 600, "noise": "fresh"},
+        "quick-momenta": {"data": "digits", "network": MLP, "outer_steps": 600, "momenta": True},
         "quick-pixels": {"data": "digits", "network": MLP, "outer_steps": 600, "hidden": None},
         "laptop": {"data": "mnist", "network": MLP, "outer_steps": 4000, "batches": 16},
         "laptop-pixels": {"data": "mnist", "network": MLP, "outer_steps": 1000, "batches": 16, "hidden": None},
