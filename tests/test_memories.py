@@ -1,7 +1,9 @@
 """Storages that share what images have in common: bases with addresses, and a generator."""
 
+import copy
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -176,6 +178,22 @@ def test_ten_kinds_of_networks_can_be_ranked(digits, generated):
     begin = dd.DistilledSet.noise(digits, passes=1, batches=2, storage=Generator(4, 8))
     *_, state = dd.distill(begin, start, dd.Fit(digits), 4, validate_every=4, validation_networks=2)
     assert state.outer_step == 4 and math.isfinite(state.loss)
+
+
+def test_weight_normalisation_keeps_the_function_and_can_be_learned_through(digits):
+    """PyTorch's own is refused: its second derivatives are not those of its first ones."""
+    torch.manual_seed(0)
+    plain = ranking.KINDS["convolutional 8-16"](digits.shape, 10)
+    normed = ranking.weight_normed(digits.shape, 10, lambda *_: copy.deepcopy(plain))
+    images = digits.train.images[:4]
+    assert torch.allclose(normed(images), plain(images), atol=1e-5)
+    with torch.no_grad():
+        normed[0].parametrizations.weight.original1.mul_(3)  # the length of the rows is kept elsewhere
+    assert torch.allclose(normed(images), plain(images), atol=1e-5)
+    start = dd.RandomStart(partial(ranking.any_kind, kinds=ranking.NORMED), digits, init="pytorch")
+    dset = dd.DistilledSet.noise(digits, passes=1, batches=2, storage=Generator(4, 8))
+    *_, state = dd.distill(dset, start, dd.Fit(digits), 2, validate_every=2, validation_networks=1)
+    assert set(ranking.by_set(state.best, digits, 1, ranking.NORMED, "pytorch")) == set(ranking.KINDS)
 
 
 def test_the_truth_of_a_ranking_is_a_training(digits, monkeypatch):

@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import register_parametrization
 
 from ddlite import goals, networks, scratch, starts
 from ddlite.evaluate import evaluate
@@ -37,9 +38,35 @@ KINDS = {"linear": dense,
             for widths in ((4,), (16,), (8, 16), (8, 16, 32))}}
 
 
-def any_kind(shape, classes):
+class WeightNorm(nn.Module):
+    """A weight as lengths of its rows times their directions (Salimans and Kingma 2016), in steps that PyTorch differentiates
+    twice; with those of its own `weight_norm` the second derivatives came out wrong."""
+
+    def forward(self, lengths, rows):
+        return lengths * rows / rows.flatten(1).norm(dim=1).view(lengths.shape)
+
+    def right_inverse(self, weight):
+        return weight.flatten(1).norm(dim=1).view(-1, *[1] * (weight.dim() - 1)), weight
+
+
+def weight_normed(shape, classes, make=dense):
+    """A network of a kind whose layers keep the length of each row of weights apart from its direction, as the paper's do.
+
+    A start needs init="pytorch" for it: the other initialisations have no rule for such layers.
+    """
+    network = make(shape, classes)
+    for layer in network:
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            register_parametrization(layer, "weight", WeightNorm())
+    return network
+
+
+NORMED = {name: partial(weight_normed, make=make) for name, make in KINDS.items()}
+
+
+def any_kind(shape, classes, kinds=KINDS):
     """A network of a kind that is drawn by PyTorch's own generator: what a start for learners of many kinds makes."""
-    return list(KINDS.values())[int(torch.randint(len(KINDS), ()))](shape, classes)
+    return list(kinds.values())[int(torch.randint(len(kinds), ()))](shape, classes)
 
 
 def weights(data):
@@ -48,11 +75,13 @@ def weights(data):
             for name, make in KINDS.items()}
 
 
-def by_set(dset, data, number=3):
+def by_set(dset, data, number=3, kinds=KINDS, init="xavier-normal"):
     """How each kind does on validation images after training on a set: {name: percent, mean over networks}."""
-    goal = goals.Fit(data)
-    return {name: evaluate(dset, starts.RandomStart(make, data).networks("validation", number), goal, data.validation,
-                                    [dset.passes]).mean for name, make in KINDS.items()}
+    found = {}
+    for name, make in kinds.items():
+        networks_of_it = starts.RandomStart(make, data, init=init).networks("validation", number)
+        found[name] = evaluate(dset, networks_of_it, goals.Fit(data), data.validation, [dset.passes]).mean
+    return found
 
 
 def by_training(data, number=3, epochs=20, learning_rate=0.05):
