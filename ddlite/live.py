@@ -8,6 +8,7 @@ import io
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import ipywidgets as widgets
 from IPython.display import display
@@ -48,18 +49,19 @@ class Panel(Still):
         begin: the set that learning begins with, to score it too.
         score: `score(dset)` in percent; where it is given, `begin` and the first few outer steps are scored by it.
         marks: {name: percent or None}, levels to compare the score with.
+        view: `view(dset)`, a set whose images are shown in place of the set's own, e.g. the bases they are mixed of.
 
     `panel.state` is the last `State`; `panel.state.best` the set to keep. Nothing is learned before `run`.
     """
 
-    def __init__(self, states, title="Learning", every=0.5, begin=None, score=None, marks=None):
+    def __init__(self, states, title="Learning", every=0.5, begin=None, score=None, marks=None, view=None):
         if not hasattr(states, "__next__"):
             raise ValueError(f"A {type(states).__name__} was given: the generator that ddlite.distill(...) returns is needed.")
         self.title, self.every = title, number("every", every, least=0)
         self.state, self.losses, self.scores = None, [], []
         self.drawing_seconds = self._last_drawing = self._seconds = 0.0  # what the panel costs, and learning
         self._states, self._mode, self._running, self._drawn, self._behind = states, "ready", False, 0.0, False
-        self._begin, self._score, self._marks = begin, score, marks or {}
+        self._begin, self._score, self._marks, self._look = begin, score, marks or {}, view
         self._handle = self._below = None
         self._head, self._view, self._spoken, self._note = (widgets.HTML() for _ in range(4))
         self._toggle = widgets.Button(description="Pause", icon="pause", tooltip="Pause, or go on learning")
@@ -109,7 +111,12 @@ class Panel(Still):
             self._leave_picture()
 
     def picture(self):
-        return None if self.state is None else show.learning(self.state, self.losses, self.scores, self.title)
+        return None if self.state is None else show.learning(self._seen(), self.losses, self.scores, self.title)
+
+    def _seen(self):
+        """The state, with what is to be looked at in the place of its set."""
+        state = self.state
+        return state if self._look is None else replace(state, _distilled=lambda: self._look(state.distilled))
 
     def _repr_mimebundle_(self, **kwargs):
         return {"text/plain": "Nothing learned yet."} if self.state is None else super()._repr_mimebundle_()
@@ -194,7 +201,7 @@ class Panel(Still):
                 f"{self.state.best_score:.1f} % for the set kept so far{left}. {AFTERWARDS.get(self._mode, '')}{again}")
 
     def _content(self):
-        distilled, file = self.state.distilled, io.BytesIO()
+        distilled, file = self._seen().distilled, io.BytesIO()
         low, high = show.grey_range(distilled)
         canvas = show.tiles(distilled, (low, high), zoom=1)
         canvas.save(file, "png")

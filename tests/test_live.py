@@ -34,6 +34,20 @@ def test_it_runs_to_the_end_and_leaves_a_picture():
     assert not any("widget" in kind for kind in data), "a widget that is reopened without its kernel is an error"
 
 
+def test_another_set_can_be_looked_at():
+    seen = []
+
+    def halves(dset):
+        seen.append(dset)
+        return dd.DistilledSet.real(made_up(n=240), passes=2, step_size=0.1)
+
+    panel = live.Panel(states(4), "Something else", view=halves)
+    asyncio.run(panel.run())
+    assert panel.state.best.goal == "fit" and seen and all(dset.goal == "fit" for dset in seen)  # what is kept is what learned
+    other, own = panel.picture(), show.learning(panel.state, panel.losses, panel.scores, "Something else")
+    assert other.png != own.png and "outer step 4 of 4" in other.words
+
+
 def test_pause_resume_and_stop_by_button():
     async def session():
         panel = live.Panel(states(1000), every=0)

@@ -17,7 +17,7 @@ from ddlite.cli import memories
 from ddlite.cli.main import main
 from ddlite.gallery import gtn, ranking, tasks
 from ddlite.gallery.gtn import Generator
-from ddlite.gallery.past import PROFILES, Bases, address, addresses_within, everyone
+from ddlite.gallery.past import PROFILES, Bases, address, addresses_within, bases_of, everyone
 from ddlite.machinery.files import fingerprint_of_file
 
 
@@ -236,6 +236,11 @@ def test_an_address_is_one_images(digits):
     for which in range(6):
         mixed = torch.einsum("k,kchw->chw", address(dset, 7, which), large)
         assert torch.allclose(everything.images[0][everything.labels[0] == 7][which], mixed, atol=1e-5)
+    seen = bases_of(dset)
+    assert seen.classes == ("b1", "b2", "b3", "b4") and torch.equal(seen.images[0], large) and bases_of(
+        dd.DistilledSet.noise(digits, storage=Bases(1))).images.shape == (1, 1, 1, 8, 8)
+    with pytest.raises(ValueError, match="has no bases"):
+        bases_of(everything)
     for label, which in ((10, 0), (-1, 0), (7, 6), ("3", 0)):
         with pytest.raises(ValueError, match="label|which"):
             address(dset, label, which)

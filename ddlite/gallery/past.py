@@ -125,6 +125,20 @@ def everyone(dset):
                    tied=False, recipe=dset.recipe or Recipe(), storage=PIXELS, stored=None)
 
 
+def bases_of(dset):
+    """The bases of a set, enlarged, as an ordinary set to be looked at: its classes are b1, b2, ...
+
+    Raises ValueError for a set without bases.
+    """
+    if "bases" not in (dset.stored or {}):
+        raise ValueError(f"{dset} has no bases: make it with storage=past.Bases(count).")
+    images = Bases(None, dset.storage.down).decode({"bases": dset.stored["bases"]})
+    numbers = torch.arange(images.shape[1])
+    names = tuple(f"b{k + 1}" for k in range(max(2, len(numbers))))  # a set has two classes or more
+    return replace(dset, images=images, labels=numbers.expand(len(images), -1), classes=names, start=None, initial=None,
+                   storage=PIXELS, stored=None)
+
+
 def addresses_within(budget, data, count=16, down=2):
     """How many addresses each class can have if these and the bases are to take at most so many floats.
 
