@@ -59,8 +59,9 @@ def notebook(book, name, repository):
         ways += [f"[open it in Colab](https://colab.research.google.com/github/{where}/blob/main/{name})",
                  f"[open it in Binder](https://mybinder.org/v2/gh/{where}/main?urlpath=lab/tree/student/{PurePosixPath(name).relative_to('notebooks')})"]
     words = f"This is a notebook, with its results as they are stored. {', '.join(ways)}."
-    if any(word in "".join(cell["source"]) for cell in book["cells"] for word in ("live.", "slides.Slides")):
-        words += " Where it has sliders, this page has a still picture: [play on the first page](/index.md)."
+    panels = ("live.", "slides.Slides", "sortable.Sortable")
+    if any(word in "".join(cell["source"]) for cell in book["cells"] for word in panels):
+        words += " Where it has sliders or buttons, this page has a still picture: [play on the first page](/index.md)."
     first["source"] = f"{title}\n\n{{.take-along}}\n{words}\n{rest}"
     return json.dumps(book)
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, made_up
 
 import ddlite as dd
-from ddlite import live, show, slides
+from ddlite import live, show, slides, sortable
 
 
 def states(outer_steps=8, **options):
@@ -228,6 +228,27 @@ def test_slides_turn_like_pages():
     assert data["text/plain"] == metadata["image/png"]["alt"] == "A curve at age <0>" and drawn == [0, 10]
     with pytest.raises(ValueError, match="nothing to slide through"):
         slides.Slides("age", [], draw)
+
+
+def test_a_table_is_sorted_by_the_column_that_is_pressed():
+    """Its saved form has all rows as given; what has no number comes last; a screen reader hears by what it is sorted."""
+    rows = {"<DC>": {"seconds": 15.0, "floats": 5760, "MLP": [88.0, 90.0]},
+            "MTT": {"seconds": 19.3, "floats": 5760, "MLP": None},
+            "means": {"seconds": 0.002, "floats": 5000, "MLP": [95.0]}}
+    table = sortable.Sortable("What it costs", {"seconds": False, "floats": False, "MLP": True}, rows)
+    places = [table._view.value.index(f">{name}<") for name in ("&lt;DC&gt;", "MTT", "means")]
+    assert places == sorted(places) and "aria-sort" not in table._view.value
+    table._buttons.value = "MLP"
+    assert table.order("MLP") == ["means", "<DC>", "MTT"] and "aria-sort='descending'>MLP" in table._view.value
+    assert table._view.value.index(">means<") < table._view.value.index("&lt;DC&gt;") < table._view.value.index(">MTT<")
+    assert table.order("seconds") == ["means", "<DC>", "MTT"] and table.order("floats") == ["means", "<DC>", "MTT"]
+    saved = table._repr_mimebundle_()
+    assert set(saved) == {"text/html", "text/plain"} and saved["text/html"] == table.html()
+    assert "89.0 ± 1.4" in saved["text/plain"] and "5,760" in saved["text/html"] and "0.002" in saved["text/html"]
+    for columns, some, words in (({}, rows, "a column and a row"), ({"MLP": True}, {}, "a column and a row"),
+                                 ({"GPU": True}, rows, "'<DC>' has no 'GPU'")):
+        with pytest.raises(ValueError, match=words):
+            sortable.Sortable("Costs", columns, some)
 
 
 async def before_and_after(view, busy):

@@ -233,6 +233,7 @@ LAYERS = [layer.split() for layer in (
     explore
     live
     slides
+    sortable
     maps
     """,
     """
