@@ -66,3 +66,22 @@ def test_the_table_is_whole_and_comes_out_again(data):
         assert 80 < report.mean < 97
     expected = {f"B, {budget} images: {name}" for budget in field.LEARNED for name in field.rows(data, budget, 1)}
     assert expected < set(about["rows"])
+
+
+def test_memory_is_that_of_one_outer_step(data):
+    """All batches of a plain unroll are remembered, the adjoint keeps the weights: so it takes less, and the same again."""
+    start, goal = dd.RandomStart(dd.MLP, data), dd.Fit(data)
+    dset = dd.DistilledSet.noise(data, batches=30, passes=1, step_size=0.01)
+
+    def states(engine):
+        return dd.distill(dset, start, goal, 5, batch_size=32, validate_every=5, validation_networks=1, engine=engine)
+
+    plain, adjoint, again = (field.memory(states(engine)) for engine in ("plain", "adjoint", "adjoint"))
+    weights = sum(weight.numel() for weight in dd.MLP(data.shape).parameters()) * 4 / 2**20
+    assert adjoint == again and 29 * weights < adjoint < 50 * weights < plain
+
+
+def test_the_memory_of_each_learned_row_ships(data):
+    about = dd.manifest("gallery/field-memory")
+    assert set(about["MiB"]) == {f"{budget} images: {name}" for budget in field.LEARNED for name in field.LEARNED[budget]}
+    assert field.memory(field.learning(data, 10, "DCC")) == pytest.approx(about["MiB"]["10 images: DCC"], rel=0.3)

@@ -267,8 +267,8 @@ LAYERS = [layer.split() for layer in (
     cli.bench
     cli.apart
     cli.memories
-    cli.field
     cli.methods
+    cli.field
     cli.common
     cli.learn
     cli.look

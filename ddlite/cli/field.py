@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from torch.profiler import ProfilerActivity, profile
+
 import ddlite as dd
-from ddlite.cli import memories
+from ddlite.cli import memories, methods
 from ddlite.gallery import past
 
 # What trains on each set from scratch. The sets were learned for an MLP, the one for a fixed start for a SmallLeNet.
@@ -52,6 +54,37 @@ def rows(data: Any, budget: int, draws: int = 5) -> dict[str, Row]:
         sets = [make(seed) for seed in range(1 if method == "class means" else draws)]
         found[method] = Row(sets, (time.process_time() - began) / len(sets))
     return found
+
+
+def learning(data: Any, budget: int, method: str, seed: int = 0) -> Any:
+    """The generator of `State`s of a learned row's distillation, from its beginning, by the settings of the set that ships."""
+    name, _ = LEARNED[budget][method]
+    if not name.startswith("gallery/"):
+        settings = dd.profiles.of(method.removesuffix(" start"), "quick")
+        return dd.distill(settings.noise(data, seed), settings.starts(data, seed), settings.goal(data), seed=seed,
+                          **settings.outer())
+    known = {"bases": "past"}.get(method, method.lower())
+    profile_100 = budget == 100 and method != "GTN"
+    states, _ = methods.METHODS[known].run(methods.settings_of(known, "quick-100" if profile_100 else "quick"), data, seed)
+    return states(None)
+
+
+def memory(states: Any, step: int = 3) -> float:
+    """The most MiB of tensors that an outer step of a generator of `State`s holds at a time, beyond what it began with.
+
+    PyTorch's profiler tells each allocation, so that this is the same number every time. The generator is left open after
+    that step, which must be no step with a look at the validation images.
+    """
+    for _ in range(step - 1):
+        next(states)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        next(states)
+    now = most = 0
+    for event in profiler.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            now += event.nbytes()
+            most = max(most, now)
+    return most / 2**20
 
 
 def not_learned(data: Any, budget: int) -> dict[str, Any]:
