@@ -139,7 +139,9 @@ PROFILES = {
         "quick-fresh": {"data": "digits", "network": MLP, "outer_steps": 600, "noise": "fresh"},
         "quick-momenta": {"data": "digits", "network": MLP, "outer_steps": 600, "momenta": True},
         "quick-pixels": {"data": "digits", "network": MLP, "outer_steps": 600, "hidden": None},
-        "laptop": {"data": "mnist", "network": MLP, "outer_steps": 4000, "batches": 16},
-        "laptop-pixels": {"data": "mnist", "network": MLP, "outer_steps": 1000, "batches": 16, "hidden": None},
+        "laptop": {"data": "mnist", "network": MLP, "outer_steps": 600, "batches": 16,
+                   "images_per_class_and_batch": 8},
+        "laptop-pixels": {"data": "mnist", "network": MLP, "outer_steps": 300, "batches": 16,
+                          "images_per_class_and_batch": 8, "hidden": None},
     },
 }
