@@ -92,4 +92,4 @@ def _words(value):
     if isinstance(value, list) and len(value) > 1:
         return f"{statistics.mean(value):.1f} ± {statistics.stdev(value):.1f}"
     one = _number(value)
-    return f"{one:,}" if isinstance(one, int) else f"{one:.1f}" if one >= 0.1 else f"{one:.3f}"
+    return f"{one:,}" if isinstance(one, int) else f"{one:.1f}" if one >= 0.1 or one == 0 else f"{one:.3f}"
