@@ -109,7 +109,7 @@ class Panel(Still):
             self._leave_picture()
 
     def picture(self):
-        return None if self.state is None else show.learning(self.state, self.losses, self.scores, self.title)
+        return None if self.state is None else show.learning(self.state, self.losses, self.scores, self.title, self._marks)
 
     def _repr_mimebundle_(self, **kwargs):
         return {"text/plain": "Nothing learned yet."} if self.state is None else super()._repr_mimebundle_()
