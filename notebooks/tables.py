@@ -6,6 +6,8 @@ The exceptions are figures quoted from papers, each with its source.
 from pathlib import Path
 from statistics import mean, stdev
 
+import mistune
+
 import ddlite as dd
 from ddlite.machinery.files import read_json
 
@@ -73,8 +75,9 @@ def sets(start):
 
 
 def folded(summary, table):
-    """A table that opens when it is asked for."""
-    return f"<details><summary>{summary}</summary>\n\n{table}\n\n</details>"
+    """A table that opens when it is asked for: one block of HTML, for nbconvert closes `<details>` at the first empty line."""
+    html = mistune.create_markdown(plugins=["table"])(table)
+    return f"<details><summary>{summary}</summary>\n{html}</details>"
 
 
 def headlines():
