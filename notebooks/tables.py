@@ -199,7 +199,8 @@ def cost(measured):
     for notebook, profiles in sorted(measured.items()):
         for profile, about in (profiles if notebook[:2] in words else {}).items():
             number = list(about["results"].values())[-1]
-            lines.append(f"| {notebook[1]}, {profile} | {'digits' if profile == 'quick' else 'MNIST'} "
+            data = "MNIST" if profile != "quick" else "slanted digits" if notebook[:2] == "03" else "digits"
+            lines.append(f"| {notebook[1]}, {profile} | {data} "
                          f"| {words[notebook[:2]]}: {number:.1f} | {about['over']} | {about['seconds']} s "
                          f"| {about['MiB']} MiB, {about['cores']} |")
     return "\n".join(lines)
