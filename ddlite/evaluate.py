@@ -116,7 +116,8 @@ class Report:
         cells = "".join(f"<tr><td>{name}</td>" + "".join(f"<td>{number:.1f}</td>" for number in _summary(scores)) + "</tr>"
                         for name, scores in rows)
         head = "<th>mean</th>" if self.std is None else "<th>mean</th><th>std</th><th>min</th><th>max</th>"
-        sure = "" if self.std is None else "; mean of all such networks: {:.1f} to {:.1f} (95 %)".format(*self.interval)
+        mean = "mean score" if self.measures else "mean"
+        sure = "" if self.std is None else "; {} of all such networks: {:.1f} to {:.1f} (95 %)".format(mean, *self.interval)
         classes = ", ".join(f"{escape(name)}: {share:.0f}" for name, share in (self.per_class or {}).items())
         sure += f". Accuracy on each class, %: {classes}" if classes else ""
         what = "%" if self.measures else "accuracy, %"

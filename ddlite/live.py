@@ -111,7 +111,7 @@ class Panel(Still):
             self._leave_picture()
 
     def picture(self):
-        return None if self.state is None else show.learning(self._seen(), self.losses, self.scores, self.title)
+        return None if self.state is None else show.learning(self._seen(), self.losses, self.scores, self.title, self._marks)
 
     def _seen(self):
         """The state, with what is to be looked at in the place of its set."""

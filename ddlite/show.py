@@ -126,12 +126,13 @@ def step_sizes(dset, title="Step sizes"):
 
 
 @rc_context(STYLE)
-def learning(state, losses, scores, title="Learning"):
+def learning(state, losses, scores, title="Learning", marks=None):
     """A `Picture` of a distillation: the images, the loss, the validation scores and the step sizes as they are now.
 
     Args:
         state: the last `State`.
         losses, scores: lists of (outer step, value).
+        marks: {name: percent or None}, levels to compare the scores with.
     """
     if not hasattr(state, "distilled"):
         raise ValueError(f"A {type(state).__name__} was given: the last State that ddlite.distill(...) yields is needed.")
@@ -149,6 +150,11 @@ def learning(state, losses, scores, title="Learning"):
     left.set_title(_plain(textwrap.fill(f"loss on real batches: {state.loss_is}", 36)), fontsize=9)
     if scores:
         middle.plot(*zip(*scores), color=ORANGE, marker=".", linewidth=1)
+    for name, level in (marks or {}).items():
+        if level is not None:
+            middle.axhline(level, color=INK, linestyle="--", linewidth=1)
+            middle.annotate(f"{name} {level:.1f}", (1, level), (-3, -3), ("axes fraction", "data"), "offset points",
+                            fontsize=8, ha="right", va="top")
     middle.set(xlabel="outer step", ylim=(0, 100))
     middle.set_title(_plain(textwrap.fill(f"validation score: {state.score_is}", 36)), fontsize=9)
     _draw_step_sizes(right, state.distilled)

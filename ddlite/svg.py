@@ -38,7 +38,7 @@ def curve(title, points, last, highest, colour=BLUE, marks=None):
     ticks = "".join(words(LEFT - 5, float(place(0, y).split(",")[1]) + 4, text, "end") for text, y in level.items())
     ticks += "".join(words(LEFT + WIDTH * share, HEIGHT + 23, f"{last * share:.0f}") for share in (0, 0.5, 1))
     lines = "".join(f"<path d='M{place(0, y)} L{place(last, y)}' stroke='currentColor' stroke-dasharray='5 4'/>"
-                    + words(LEFT + WIDTH - 3, float(place(0, y).split(",")[1]) - 3, f"{name} {y:.1f}", "end")
+                    + words(LEFT + WIDTH - 3, float(place(0, y).split(",")[1]) + 12, f"{name} {y:.1f}", "end")
                     for name, y in marks.items())
     path = " ".join(place(x, y) for x, y in points)
     now = f", now {points[-1][1]:.3g} at outer step {points[-1][0]}" if points else ""

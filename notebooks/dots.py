@@ -1,4 +1,4 @@
-"""The picture of all results: every distilled set beside its baselines, a line for each setting."""
+"""The picture of results: distilled sets beside their baselines, a line for each setting that has baselines."""
 
 import tables
 from matplotlib import rc_context
@@ -29,11 +29,12 @@ def against_baselines():
                 axis.plot(accuracy, place + 0.15, KINDS[name], color=show.INK, markersize=6, label=label)
         rivals = {name: row for name, row in rows.items() if name not in learned and row[2] and name != "all real images"}
         best = max(rivals, key=lambda name: rivals[name][0])
-        ours = ", ".join(f"{row[0]:.1f} %" + (f" ± {row[1]:.1f}" if row[1] else " (known weights)") for row in learned.values())
+        ours = ", ".join(f"{name.split('`')[1]} {row[0]:.1f} %" + (f" ± {row[1]:.1f}" if row[1] else "")
+                         for name, row in learned.items())
         words.append(f"{where}: learned {ours}; best baseline that trains a network, {best}, {rivals[best][0]:.1f} %")
     axis.set_yticks(range(len(settings)), list(settings), fontsize=8)
     axis.invert_yaxis()
     axis.set(xlabel="test accuracy, %")
     axis.legend(frameon=False, fontsize=8, ncols=5, loc="lower center", bbox_to_anchor=(0.4, 1))
-    return show.Picture(figure, f"Every set beside its baselines. {'. '.join(words)}.",
-                        "Every distilled set (blue, with one standard deviation over networks) beside its baselines (grey).")
+    return show.Picture(figure, f"Distilled sets beside their baselines. {'. '.join(words)}.",
+                        "Learned sets (blue stars, with one standard deviation over networks) beside their baselines (grey).")

@@ -6,6 +6,8 @@ The exceptions are figures quoted from papers, each with its source.
 from pathlib import Path
 from statistics import mean, stdev
 
+import mistune
+
 import ddlite as dd
 from ddlite.machinery.files import read_json
 
@@ -16,7 +18,7 @@ TO_MNIST, TO_USPS = "67.5 ± 3.9 before, 92.7 ± 1.4 after", "90.4 ± 3.0 before
 QUOTED_ADAPTATION = {("usps-mixed", "mnist"): TO_MNIST, ("usps", "mnist"): f"{TO_MNIST} (another version of USPS)",
                      ("mnist", "usps-mixed"): TO_USPS, ("mnist", "usps"): f"{TO_USPS} (another version of USPS)",
                      ("svhn.npz", "mnist"): "52 before, 85 after (rounded; all of SVHN)"}
-NAMES = {"mnist": "MNIST", "usps": "USPS", "usps-mixed": "USPS, mixed", "digits": "digits", "svhn": "SVHN",
+NAMES = {"mnist": "MNIST", "usps": "USPS", "usps-mixed": "USPS-mixed", "digits": "digits", "svhn": "SVHN",
          "svhn.npz": "SVHN (1,083 of its images)", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR-10",
          "cifar10.npz": "cifar10-jpeg"}
 # What the README shows of all that ships.
@@ -73,8 +75,9 @@ def sets(start):
 
 
 def folded(summary, table):
-    """A table that opens when it is asked for."""
-    return f"<details><summary>{summary}</summary>\n\n{table}\n\n</details>"
+    """A table that opens when it is asked for: one block of HTML, for nbconvert closes `<details>` at the first empty line."""
+    html = mistune.create_markdown(plugins=["table"])(table)
+    return f"<details><summary>{summary}</summary>\n{html}</details>"
 
 
 def headlines():
@@ -135,12 +138,12 @@ def attacks():
 
 def pools():
     """How well pools know what they were pre-trained on: the paper's schedule, and the shorter ones of the laptop profile."""
-    lines = ["| trained on, network | epochs | learning rate, halved every | batch | test accuracy, %: mean (each) |",
+    lines = ["| trained on, network, way | epochs | learning rate, halved every | batch | test accuracy, %: mean (each) |",
              "|" + "---|" * 5]
-    for about in manifests("pool").values():
+    for name, about in manifests("pool").items():
         pool, scores = about["pool"], ", ".join(f"{score:.1f}" for score in about["scores"])
-        how = pool["schedule"]
-        lines.append(f"| {NAMES[pool['source']]}, {pool['network']} | {how['epochs']} | {how['learning_rate']:g}, "
+        how, whose = pool["schedule"], "paper" if name.endswith("full") else "laptop"
+        lines.append(f"| {NAMES[pool['source']]}, {pool['network']}, {whose} | {how['epochs']} | {how['learning_rate']:g}, "
                      f"{how['halve_every']} epochs | {how['batch_size']} | {about['test']:.2f} ({scores}) |")
     return "\n".join(lines)
 
@@ -196,7 +199,8 @@ def cost(measured):
     for notebook, profiles in sorted(measured.items()):
         for profile, about in (profiles if notebook[:2] in words else {}).items():
             number = list(about["results"].values())[-1]
-            lines.append(f"| {notebook[1]}, {profile} | {'digits' if profile == 'quick' else 'MNIST'} "
+            data = "MNIST" if profile != "quick" else "slanted digits" if notebook[:2] == "03" else "digits"
+            lines.append(f"| {notebook[1]}, {profile} | {data} "
                          f"| {words[notebook[:2]]}: {number:.1f} | {about['over']} | {about['seconds']} s "
                          f"| {about['MiB']} MiB, {about['cores']} |")
     return "\n".join(lines)

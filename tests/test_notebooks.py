@@ -212,6 +212,15 @@ def test_tables_come_from_manifests():
     assert headline == f"{dd.manifest('mnist-fixed-10')['test']:.1f}"
 
 
+def test_tables_of_results_are_folded():
+    """Also where nbconvert writes the page: an empty line would end `<details>`, and leave the table open below it."""
+    from nbconvert.exporters import HTMLExporter
+
+    page, _ = HTMLExporter().from_notebook_node(nbformat.read(RESULTS, 4))
+    folded = re.findall(r"<details>.*?</details>", page, re.DOTALL)
+    assert len(folded) > 5 and sum("<table>" in one for one in folded) == page.count("<table>")
+
+
 @EACH
 def test_exercises_say_not_yet(path):
     """Run All stays green on a fresh notebook, and no check is passed before anything is solved."""
