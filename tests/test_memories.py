@@ -349,10 +349,11 @@ def test_shared_bases_reach_both_protocols_in_ten_images_floats():
 
 def test_what_the_lessons_say_of_rankings_and_tasks_is_measured():
     """The correlations are those of the scores beside them; each memory has three seeds after each of five tasks."""
-    found = dd.manifest("gallery/gtn-ranking")
-    for row in found["rows"].values():
+    found, tried = dd.manifest("gallery/gtn-ranking"), dd.manifest("gallery/gtn-ranking-cures")
+    for row in (*found["rows"].values(), *tried["rows"].values()):
         for scores, kept in zip(row["scores"], row["agreement"], strict=True):
             assert ranking.agreement(scores, found["truth"]) == pytest.approx(kept)
+    assert len(tried["rows"]) == 3 and all(len(row["scores"]) == 3 for row in tried["rows"].values())
     assert set(found["truth"]) == set(ranking.KINDS) and found["weights"] == ranking.weights(dd.load("digits"))
     rows = dd.manifest("gallery/past-tasks")["rows"]
     assert all(list(row) == ["2", "4", "6", "8", "10"] and {len(each) for each in row.values()} == {3} for row in rows.values())
