@@ -116,6 +116,8 @@ def test_storages_that_cannot_be_say_so(digits):
              "count": lambda: Bases(0), "without bases that are shared": lambda: Bases(None, pool=2),
              "no noise 'loud'": lambda: Generator(noise="loud"),
              "is needed where noise is not learned": lambda: Generator(noise="fresh"),
+             "two numbers are needed": lambda: Generator(noise="fixed", draws=(1, 2, 3)),
+             "a list of at least one": lambda: Generator(noise="fixed", draws=5),
              "and only there": lambda: Generator(draws=(1, 10)),
              "they must agree": lambda: dd.DistilledSet.noise(digits, storage=Generator(noise="fixed", draws=(2, 10))),
              "as many of each": lambda: dd.DistilledSet.noise(digits, storage=Generator(classes=3)),
@@ -153,6 +155,12 @@ def test_a_generator_answers_to_any_noise(generated):
         gtn.made(generated, torch.zeros(1, 10, 9))
     with pytest.raises(ValueError, match="as many of each"):
         gtn.made(generated, torch.zeros(1, 9, 8))
+    for noise, words in (([1, 2], "a list"), (torch.full((1, 10, 8), math.nan), "NaN"), (own.long(), "whole numbers")):
+        with pytest.raises(ValueError, match=words):
+            gtn.made(generated, noise)
+    for use in (gtn.shuffled, gtn.redrawn):
+        with pytest.raises(ValueError, match="a distilled set is needed"):
+            use(None)
     with pytest.raises(ValueError, match="has no generator"):
         gtn.made(one, own)
 
@@ -215,6 +223,10 @@ def test_agreement_is_spearmans_with_an_interval():
     for other in ({"a": 1}, dict.fromkeys("abc", 1), {**one, "k": 1}):
         with pytest.raises(ValueError, match="the same names, four or more"):
             ranking.agreement(one if len(other) > 3 else other, other)
+    for other, words in ((dict.fromkeys(names, 1), "they rank nothing"), ({**one, "a": math.nan}, "the number of a"),
+                         ({**one, "b": "7"}, "the number of b"), (list(one), "a dict is needed")):
+        with pytest.raises(ValueError, match=words):
+            ranking.agreement(one, other)
 
 
 def test_a_budget_is_divided_among_addresses(digits):
@@ -227,6 +239,10 @@ def test_a_budget_is_divided_among_addresses(digits):
     assert addresses_within(least, digits) == 1
     with pytest.raises(ValueError, match=f"too few for 16 bases.*or {least} floats"):
         addresses_within(least - 1, digits)
+    for changes, words in (({"count": 0}, "count=0"), ({"count": -1}, "count=-1"), ({"down": 0}, "down=0"),
+                           ({"down": 3}, "choose a down"), ({"data": None}, "a whole data set")):
+        with pytest.raises(ValueError, match=words):
+            addresses_within(**{"budget": 1000, "data": digits, **changes})
 
 
 def test_an_address_is_one_images(digits):
@@ -252,8 +268,9 @@ def test_a_task_is_some_of_the_classes(digits):
     task = tasks.of_classes(digits, [7, 3])
     assert task.classes == ("7", "3") and len(task.train) == int(torch.isin(digits.train.labels, torch.tensor([3, 7])).sum())
     assert torch.equal(task.test.images[task.test.labels == 1], digits.test.images[digits.test.labels == 3])
-    for labels, words in (([4], "nothing to tell"), ([4, 4], "nothing to tell"), ([], "nothing to tell"),
-                          ([3, 10], "no class 10"), (["3", 4], "no class '3'")):
+    for labels, words in (([4], "nothing to tell"), ([4, 4], "nothing to tell"), ([], "at least one"), (3, "a list"),
+                          ("34", "a list"), ([3, 10], "labels=10: .* from 0 to 9"), (["3", 4], "labels='3'"),
+                          ([True, False], "labels=True")):
         with pytest.raises(ValueError, match=words):
             tasks.of_classes(digits, labels)
 
@@ -270,8 +287,14 @@ def test_a_memory_stands_for_the_old_classes(digits):
     assert torch.equal(data.test.images, so_far.test.images)
     both = tasks.joined([memory, dd.DistilledSet.real(tasks.of_classes(digits, [2, 3]), 1)])
     assert both.classes == ("0", "1", "2", "3") and both.labels.tolist() == [[0, 0, 0, 1, 1, 1, 2, 3]] and both.protocol == "B"
-    with pytest.raises(ValueError, match="in the same order"):
-        tasks.remembering(tasks.of_classes(digits, [1, 0, 2]), memory)
+    wrong = {"in the same order": lambda: tasks.remembering(tasks.of_classes(digits, [1, 0, 2]), memory),
+             "no new one": lambda: tasks.remembering(old, memory), "A NoneType": lambda: tasks.remembering(so_far, None),
+             "they must agree": lambda: tasks.remembering(tasks.of_classes(dd.load("digits"), range(4)), memory),
+             "no memory to join": lambda: tasks.joined([]), "A str was": lambda: tasks.joined("ab"),
+             "of one size": lambda: tasks.joined([memory, dd.DistilledSet.real(tasks.of_classes(dd.load("digits"), [2, 3]))])}
+    for words, made in wrong.items():
+        with pytest.raises(ValueError, match=words):
+            made()
 
 
 @pytest.mark.parametrize("classes, each, ends", [(5, 2, [2, 5]), (6, 4, [4, 6]), (3, 2, [3]), (4, 4, [4])])

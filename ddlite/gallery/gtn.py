@@ -16,6 +16,7 @@ from ddlite.machinery import arguments
 from ddlite.machinery.arguments import whole
 from ddlite.networks import MLP
 from ddlite.storage import PIXELS
+from ddlite.valid import need_set
 
 NOISES = ("learned", "fixed", "fresh")
 
@@ -47,7 +48,9 @@ class Generator:
                              "there.")
         self.size, self.classes, self.noise_is = whole("size", size, 1), whole("classes", classes, 1), noise
         self.hidden = None if hidden is None else whole("hidden", hidden, 1)
-        self.draws = None if draws is None else tuple(whole("draws", each, 1) for each in draws)
+        self.draws = None if draws is None else arguments.several("draws", draws, lambda name, each: whole(name, each, 1))
+        if self.draws and len(self.draws) != 2:
+            raise ValueError(f"draws={self.draws}: two numbers are needed, batches and images in each.")
         # A network's weights all act on every image: they want smaller steps than a pixel does.
         self.rate, self.decay = (1.0, True) if hidden is None else (0.1, False)
 
@@ -104,8 +107,11 @@ def made(dset, noise):
     """
     _need_generator(dset)
     kept = dset.storage
-    if noise.dim() != 3 or noise.shape[2] != kept.size:
-        raise ValueError(f"noise is {tuple(noise.shape)}: (batches, images, {kept.size}) is what this generator takes.")
+    if not isinstance(noise, torch.Tensor) or noise.dim() != 3 or noise.shape[2] != kept.size:
+        given = tuple(noise.shape) if isinstance(noise, torch.Tensor) else f"a {type(noise).__name__}"
+        raise ValueError(f"noise is {given}: a tensor of (batches, images, {kept.size}) is what this generator takes.")
+    if not noise.is_floating_point() or not noise.isfinite().all():
+        raise ValueError("noise holds NaN, infinity or whole numbers: finite floats are needed, e.g. torch.randn(...).")
     return Generator(kept.size, kept.hidden, kept.classes).decode({**dset.stored, "noise": noise})
 
 
@@ -118,11 +124,13 @@ def redrawn(dset, seed=0):
 
 def shuffled(dset, seed=0):
     """An ordinary set of the same batches in another order; the step sizes stay in their places."""
+    need_set(dset)
     order = torch.randperm(dset.batches, generator=_generator(seed))
     return replace(dset, images=dset.images[order], labels=dset.labels[order], storage=PIXELS, stored=None)
 
 
 def _need_generator(dset):
+    need_set(dset)
     if "first" not in (dset.stored or {}):
         raise ValueError(f"{dset} has no generator: make it with storage=gtn.Generator().")
 

@@ -13,10 +13,12 @@ from dataclasses import replace
 import torch
 from torch.nn import functional as F
 
+from ddlite.data import need_data
 from ddlite.machinery.arguments import whole
 from ddlite.networks import MLP
 from ddlite.scratch import Recipe
 from ddlite.storage import PIXELS
+from ddlite.valid import need_set
 
 
 class Bases:
@@ -115,6 +117,7 @@ def everyone(dset):
 
     Raises ValueError for a set without addresses.
     """
+    need_set(dset)
     if "addresses" not in (dset.stored or {}):
         raise ValueError(f"{dset} has no addresses: make it with storage=past.Bases(count).")
     kept, addresses = dset.storage, dset.stored["addresses"]
@@ -130,6 +133,7 @@ def bases_of(dset):
 
     Raises ValueError for a set without bases.
     """
+    need_set(dset)
     if "bases" not in (dset.stored or {}):
         raise ValueError(f"{dset} has no bases: make it with storage=past.Bases(count).")
     images = Bases(None, dset.storage.down).decode({"bases": dset.stored["bases"]})
@@ -142,9 +146,11 @@ def bases_of(dset):
 def addresses_within(budget, data, count=16, down=2):
     """How many addresses each class can have if these and the bases are to take at most so many floats.
 
-    Raises ValueError for a budget that is too small for the bases and one address for each class.
+    Raises ValueError for a budget that is too small for the bases and one address for each class, and as `Bases` does.
     """
-    channels, height, width = data.shape
+    need_data(data)
+    kept = Bases(whole("count", count, 1), down)
+    channels, height, width = kept._fits(data.shape)
     classes, base = len(data.classes), channels * (height // down) * (width // down)
     if (each := (whole("budget", budget, 1) - count * base) // (count * classes)) < 1:
         raise ValueError(f"{budget} floats are too few for {count} bases of {base} floats and an address of {count} for each "
@@ -158,6 +164,7 @@ def address(dset, label, which=0):
 
     Raises ValueError for a set without addresses, and for a class or an address that does not exist.
     """
+    need_set(dset)
     if "addresses" not in (dset.stored or {}):
         raise ValueError(f"{dset} has no addresses: make it with storage=past.Bases(count).")
     label = whole("label", label, 0, len(dset.classes) - 1)

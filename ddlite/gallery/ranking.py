@@ -12,6 +12,8 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from ddlite import goals, networks, scratch, starts
 from ddlite.evaluate import evaluate
+from ddlite.machinery.arguments import number
+from ddlite.valid import need_set
 
 
 def dense(shape, classes, widths=()):
@@ -77,6 +79,7 @@ def weights(data):
 
 def by_set(dset, data, number=3, kinds=KINDS, init="xavier-normal"):
     """How each kind does on validation images after training on a set: {name: percent, mean over networks}."""
+    need_set(dset)
     found = {}
     for name, make in kinds.items():
         networks_of_it = starts.RandomStart(make, data, init=init).networks("validation", number)
@@ -98,10 +101,17 @@ def by_training(data, number=3, epochs=20, learning_rate=0.05):
 def agreement(one, other):
     """Spearman's rank correlation of two dicts with the same names, and its 95 % interval (scipy): (number, low, high).
 
-    Raises ValueError for other names, and for fewer than four.
+    Raises ValueError for other names, for fewer than four, and for numbers that are not finite or all alike.
     """
+    for given in (one, other):
+        if not isinstance(given, dict):
+            raise ValueError(f"A {type(given).__name__} was given: a dict is needed, a number for each name.")
+        for name, value in given.items():
+            number(f"the number of {name}", value)
     if set(one) != set(other) or len(one) < 4:
         raise ValueError(f"{len(one)} and {len(other)} numbers: both need the same names, four or more.")
+    if min(len(set(one.values())), len(set(other.values()))) < 2:
+        raise ValueError("All numbers on one side are the same: they rank nothing.")
     from scipy.stats import pearsonr, rankdata  # takes a second to import
 
     found = pearsonr(rankdata(list(one.values())), rankdata([other[name] for name in one]))

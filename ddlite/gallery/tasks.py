@@ -9,15 +9,17 @@ from dataclasses import replace
 
 import torch
 
+from ddlite.data import need_data
 from ddlite.distill import distill
 from ddlite.distilled import DistilledSet
 from ddlite.gallery import past
 from ddlite.goals import Fit
-from ddlite.machinery.arguments import whole
+from ddlite.machinery.arguments import several, whole
 from ddlite.networks import MLP
 from ddlite.scratch import Recipe
 from ddlite.starts import RandomStart
 from ddlite.storage import PIXELS
+from ddlite.valid import need_set
 
 
 def of_classes(data, labels):
@@ -25,9 +27,9 @@ def of_classes(data, labels):
 
     Raises ValueError for a task of one class, in which there is nothing to tell apart, and for classes that do not exist.
     """
-    labels = list(labels)
-    if unknown := [label for label in labels if label not in range(len(data.classes))]:
-        raise ValueError(f"There is no class {unknown[0]!r}: {data.name} has the classes 0 to {len(data.classes) - 1}.")
+    need_data(data)
+    last = len(data.classes) - 1
+    labels = list(several("labels", labels, lambda name, label: whole(name, label, 0, last)))
     if len(set(labels)) < max(2, len(labels)):
         raise ValueError(f"A task of the classes {labels}: two or more are needed, all different, or there is nothing to tell "
                          "apart.")
@@ -47,11 +49,17 @@ def remembering(data, memory):
 
     They are repeated, so that each old class has about as many images as a new one. The test images stay.
     """
+    need_data(data)
+    need_set(memory)
     images, labels = memory.examples()
+    if images.shape[1:] != data.shape:
+        raise ValueError(f"The memory's images are {tuple(images.shape[1:])}, those of the data {data.shape}: they must agree.")
     old = len(memory.classes)
     if tuple(memory.classes) != tuple(data.classes[:old]):
         raise ValueError(f"The memory knows the classes {', '.join(memory.classes)}, and the data begin with "
                          f"{', '.join(data.classes[:old])}: they must be the same, in the same order.")
+    if old == len(data.classes):
+        raise ValueError("The memory knows all classes of the data: there is no new one to learn.")
 
     def part(split):
         new = split.labels >= old
@@ -68,6 +76,12 @@ def joined(memories, recipe=None):
 
     Its floats are those of decoded images: count what the memories keep.
     """
+    if not (memories := list(memories)):
+        raise ValueError("There is no memory to join: a list of at least one set is needed.")
+    for memory in memories:
+        need_set(memory)
+    if len(shapes := {tuple(memory.images.shape[2:]) for memory in memories}) > 1:
+        raise ValueError(f"The memories' images are {' and '.join(map(str, sorted(shapes)))}: they must be of one size.")
     images, labels, classes = [], [], ()
     for memory in memories:
         own, which = memory.examples()
