@@ -346,6 +346,19 @@ def test_baselines_have_the_floats_of_what_they_stand_beside():
     assert all(report.protocol == "A" and report.gradient_steps == 2 for report in rows.values())
 
 
+def test_bases_can_begin_at_centres():
+    """Their images are the mixtures that come nearest to the k-means centres, a pool of them in each place."""
+    data = dd.load("digits")
+    settings = {**memories.PAST, **PROFILES["past"]["quick"], "begin": "k-means"}
+    begun = memories.shared(settings, data)
+    centres = dd.baselines.centres(data, 30, seed=0)
+    nearest = memories.in_storage(centres, Bases(15, 3), dd.Recipe())
+    assert torch.allclose(everyone(begun).images, nearest.images, atol=1e-4) and begun.momentum == memories.shared(
+        {**settings, "begin": "noise"}, data).momentum
+    plain = memories.shared({**settings, "bases": None, "down": 1, "images_per_class_and_batch": 1}, data)
+    assert torch.allclose(plain.images, dd.baselines.class_means(data).images, atol=1e-5)
+
+
 @pytest.mark.parametrize("name, least, beside", [("gtn-digits", 86, {"shuffled": 85, "redrawn": 85}),
                                                  ("past-digits", 90, {"from_scratch": 100})])
 def test_what_ships_is_what_was_measured(name, least, beside):

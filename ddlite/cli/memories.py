@@ -15,7 +15,8 @@ GTN = {"images_per_class_and_batch": 2, "batches": 10, "step_size": 0.05, "momen
        "validation_networks": 8}
 
 PAST = {"images_per_class_and_batch": 10, "bases": 15, "down": 3, "pool": 3, "steps": 15, "step_size": 0.05, "momentum": 0.9,
-        "batch_size": 256, "learning_rate": 0.05, "validate_every": 50, "validation_networks": 8, "epochs": 300}
+        "begin": "noise", "batch_size": 256, "learning_rate": 0.05, "validate_every": 50, "validation_networks": 8,
+        "epochs": 300}
 
 
 def generated(settings, data, seed=0):
@@ -79,11 +80,20 @@ def tuned(dset, start, goal, momenta=(0.0, 0.5, 0.9)):
 
 
 def shared(settings, data, seed=0):
-    """The set that `past` begins with: bases and addresses, or small pictures without them, from noise."""
+    """The set that `past` begins with: bases and addresses, or small pictures without them, from noise; or, where "begin" is
+    "k-means", those that keep as many k-means centres best."""
     each, bases, steps = round(settings["images_per_class_and_batch"]), settings["bases"], settings["steps"]
     kept = past.Bases(bases, settings["down"], *([settings["pool"], steps] if bases else []))
-    return dd.DistilledSet.noise(data, each, passes=1 if bases else steps, step_size=settings["step_size"], tied=True,
+    dset = dd.DistilledSet.noise(data, each, passes=1 if bases else steps, step_size=settings["step_size"], tied=True,
                                  momentum=settings["momentum"], storage=kept, seed=seed)
+    if settings["begin"] == "noise":
+        return dset
+    centres = dd.baselines.centres(data, each * settings["pool"] if bases else each, seed=seed)
+    found = past.Bases(bases, settings["down"]).encode(centres.images)
+    if bases:  # both of the order of 1, as noise is; and each image's share of the centres as its pool
+        size = found["bases"][0, 0].numel() ** 0.5
+        found = {"bases": found["bases"] * size, "addresses": found["addresses"].reshape(dset.stored["addresses"].shape) / size}
+    return replace(dset, images=None, stored=found)
 
 
 def run_past(settings, data, seed):
