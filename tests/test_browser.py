@@ -90,7 +90,7 @@ def opened(page, address):
     until(lambda: page.evaluate("""name => {
         const shown = window.jupyterapp?.shell.currentWidget;
         return shown?.context?.path === name && shown.sessionContext?.session?.kernel?.status === 'idle'
-    }""", address.rsplit("/", 1)[-1]))
+    }""", address.rsplit("/lab/tree/", 1)[-1]))
 
 
 def run_all(page, address):
@@ -212,6 +212,24 @@ def test_choosing_in_jupyterlab(lab, page, name, cell, status, choice):
     until(lambda: page.locator(status).count() and result.inner_text() != before)
     assert not faults(page)
     page.screenshot(path=ROOT / "build" / f"jupyterlab-{name[:2]}.png")
+
+
+def test_a_table_is_sorted_by_keyboard_in_jupyterlab(lab, page):
+    """The field's page: Tab goes to the buttons, Space sorts by one; the column says so to a screen reader."""
+    run_all(page, lab + "gallery/the_field.ipynb")
+    cells = finished(page)
+    scroll_to(page, cells, "print(show.predicted(my_prediction")
+    table = page.locator(".widget-html table").first
+    table.wait_for(timeout=60_000)
+    rows = table.locator("tbody th")
+    given = rows.all_inner_texts()
+    page.locator(".widget-toggle-buttons button", has_text="worst").first.focus()
+    page.keyboard.press("Space")
+    until(lambda: rows.all_inner_texts() != given)
+    assert sorted(rows.all_inner_texts()) == sorted(given) and rows.first.inner_text() == "(k-means in bases)"
+    assert table.locator("[aria-sort]").inner_text() == "worst"
+    assert "worst" in page.evaluate("document.activeElement.textContent"), "the button keeps the keyboard's focus"
+    assert not faults(page)
 
 
 def test_stored_notebooks_are_read_by_all(lab, page):
