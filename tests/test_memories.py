@@ -359,6 +359,8 @@ def test_bases_can_begin_at_centres():
         {**settings, "begin": "noise"}, data).momentum
     plain = memories.shared({**settings, "bases": None, "down": 1, "images_per_class_and_batch": 1}, data)
     assert torch.allclose(plain.images, dd.baselines.class_means(data).images, atol=1e-5)
+    with pytest.raises(ValueError, match="'noise' or 'k-means'"):
+        memories.shared({**settings, "begin": "zeros"}, data)
 
 
 @pytest.mark.parametrize("name, least, beside", [

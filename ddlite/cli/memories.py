@@ -82,6 +82,8 @@ def tuned(dset, start, goal, momenta=(0.0, 0.5, 0.9)):
 def shared(settings, data, seed=0):
     """The set that `past` begins with: bases and addresses, or small pictures without them, from noise; or, where "begin" is
     "k-means", those that keep as many k-means centres best."""
+    if settings["begin"] not in ("noise", "k-means"):
+        raise ValueError(f"begin={settings['begin']!r}: 'noise' or 'k-means' is needed.")
     each, bases, steps = round(settings["images_per_class_and_batch"]), settings["bases"], settings["steps"]
     kept = past.Bases(bases, settings["down"], *([settings["pool"], steps] if bases else []))
     dset = dd.DistilledSet.noise(data, each, passes=1 if bases else steps, step_size=settings["step_size"], tied=True,
