@@ -69,8 +69,8 @@ def _adapted(answer, pool, target, seed, batches, rounds):
     used = [index for role, index in seen.asked if role == "training"]
     demand(len(set(used)) >= min(3, 2 * rounds), f"{len(set(used))} of the pool's {pool.size} training networks "
            "were used: go round the pool that was handed in, first=2 * k.")
-    demand(rounds == 1 or used != [(k + j) % pool.size for k in range(rounds) for j in (0, 1)], "Each round shares a network with the one "
-           "before: round k uses number 2k and 2k + 1, first=2 * k.")
+    demand(rounds == 1 or used != [(k + j) % pool.size for k in range(rounds) for j in (0, 1)], "Each round shares a network "
+           "with the one before: round k uses number 2k and 2k + 1, first=2 * k.")
     first = _check_rounds(shown, rounds, keys_of(data.train.images), target, len(noise.labels[0]))
     trained = [noise.train(network) for network in seen.networks("training", pool.size)]
     demand(first.gradient.isnan().any() or any(equal(first.logits, one(first.images).detach(), 0.01) for one in trained), "In "
