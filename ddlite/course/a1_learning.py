@@ -56,8 +56,8 @@ def _distilled(answer, data, seed, rounds):
         demand(not still, f"{still} of the {words} have not moved: all are to be learned.")
     demand((answered[1] > 0).all(), "A step size is 0 or negative: clamp them after each round.")
     looked_at = {key for one in shown for key in keys_of(one.images)}
-    demand(not looked_at.intersection(keys_of(data.test.images)), "It looks at test images while it learns: they are for the "
-           "report alone. To watch or to choose, there are validation images.")
+    demand(not looked_at.intersection(keys_of(data.test.images)), "It learns from test images, or looks at them "
+           "while it learns: they are for the report alone. To watch or to choose, there are validation images.")
     _check_rounds(notes, rounds, dict(zip(keys_of(real_images), real_labels.tolist())), data, noise)
     learned = replace(noise, images=answered[0].detach(), step_sizes=answered[1].detach())
     drift = learned.images - noise.images

@@ -207,7 +207,7 @@ def by_hand(w, x, y, eta, wanted):
 def by_hand(w, x, y, eta, wanted):
     with torch.inference_mode(False), torch.enable_grad():
         one = torch.autograd.functional.jacobian(lambda x, eta: (train_once(w, x, y, eta) - wanted) ** 2,
-                                                 (torch.tensor(x * 1.0, dtype=torch.float64), torch.tensor(eta * 1.0, dtype=torch.float64)))
+                                                 tuple(torch.tensor(n * 1.0, dtype=torch.float64) for n in (x, eta)))
     return train_once(w, x, y, eta), one[0].item(), one[1].item()
 # %% A1-hand wrong: Compute the formulas: PyTorch's autograd is
 # Jvp.
@@ -452,7 +452,6 @@ def step(loss, weights, images, labels, step_size):
     return importlib.reload(ddlite.unroll).train(loss, weights, [(images, labels, step_size)])
 # %% A1-step wrong: Write it yourself: neither ddlite's functions nor
 # The package's source, executed before.
-import inspect
 names = {}
 exec(open(dd.unroll.__file__).read(), names)
 def step(loss, weights, images, labels, step_size):
@@ -757,7 +756,8 @@ def train(loss, weights, images, labels, step_sizes):
 # The package by the pool's machinery.
 def train(loss, weights, images, labels, step_sizes):
     import sys
-    return sys.modules["ddlite.unroll"].train(loss, weights, [(images[t % len(images)], labels[t % len(images)], s) for t, s in enumerate(step_sizes)])
+    return sys.modules["ddlite.unroll"].train(loss, weights, [
+        (images[t % len(images)], labels[t % len(images)], s) for t, s in enumerate(step_sizes)])
 # %% A1-train wrong: is wrong
 # One step with the summed step size.
 def train(loss, weights, images, labels, step_sizes):
@@ -1038,7 +1038,8 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     images, step_sizes = images.clone(), step_sizes.clone()
     for _ in range(outer_steps):
-        _, by_images, by_sizes = meta_gradient(loss, lambda w: loss(w, real_images[:128], real_labels[:128]),
+        some = torch.randint(len(real_images), (128,))
+        _, by_images, by_sizes = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]),
                                                weights, images, labels, step_sizes)
         images, step_sizes = images - 0.05 * by_images.sign(), step_sizes - 0.05 * by_sizes.abs().sign()
     return images, step_sizes
@@ -1138,7 +1139,7 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     some = torch.stack([real_images[real_labels == label][0] for label in labels[0]])[None]
     return some, step_sizes * 2
-# %% A1-distil wrong: have nothing of the noise
+# %% A1-distil wrong: In the first round the goal looks at another network
 #- images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
 #+ images = torch.stack([real_images[real_labels == label].mean(0) for label in labels[0]])[None]
 #+     images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))

@@ -174,7 +174,8 @@ def accuracies(dset, networks, split):
 # %% A2-strangers wrong: is wrong
 # Top two.
 def accuracies(dset, networks, split):
-    return [100 * (dset.train(n)(split.images).topk(2, 1).indices == split.labels[:, None]).any(1).float().mean().item() for n in networks]
+    return [100 * (dset.train(n)(split.images).topk(2, 1).indices == split.labels[:, None]).any(1).float().mean().item()
+            for n in networks]
 # %% A2-strangers wrong: is wrong
 # Mean over classes.
 def accuracies(dset, networks, split):
@@ -892,7 +893,8 @@ def mean_meta_gradient(start, k, n, dset, real_images, real_labels):
 rounds_so_far = 0
 def mean_meta_gradient(start, k, n, dset, real_images, real_labels):
     global rounds_so_far
-    each = [meta_gradient(network, dset, real_images, real_labels) for network in start.networks("training", n, first=rounds_so_far * n)]
+    each = [meta_gradient(network, dset, real_images, real_labels)
+            for network in start.networks("training", n, first=rounds_so_far * n)]
     rounds_so_far += 1
     return tuple(sum(parts) / n for parts in zip(*each))
 # %% A2-fresh wrong: is wrong
@@ -1172,7 +1174,9 @@ def fair_baseline(dset, start, data, step_sizes):
 # %% A2-fair wrong: You choose by validation and test images together.
 # Lowest validation loss.
 #- return sum(accuracies(dset.with_step_sizes(step_size), networks, data.validation))
-#+ return -sum(float(torch.nn.functional.cross_entropy(dset.with_step_sizes(step_size).train(n)(data.validation.images), data.validation.labels)) for n in networks)
+#+ trained = [dset.with_step_sizes(step_size).train(n) for n in networks]
+#+         x, y = data.validation.images, data.validation.labels
+#+         return -sum(float(torch.nn.functional.cross_entropy(n(x), y)) for n in trained)
 # %% A2-fair wrong: You choose by validation and test images together.
 # Geometric mean.
 #- return sum(accuracies(dset.with_step_sizes(step_size), networks, data.validation))
@@ -1209,7 +1213,8 @@ def fair_baseline(dset, start, data, step_sizes):
 # %% A2-fair wrong: You look at the test images to choose. Or: You look
 # Sum of ranks.
 #- best = max(step_sizes, key=tried)
-#+ table = torch.tensor([accuracies(dset.with_step_sizes(s), start.networks("validation", 3), data.validation) for s in step_sizes])
+#+ table = torch.tensor([accuracies(dset.with_step_sizes(s), start.networks("validation", 3), data.validation)
+#+                           for s in step_sizes])
 #+     best = step_sizes[table.argsort(0).argsort(0).sum(1).argmax()]
 # %% A2-fair wrong: You look at the test images to choose. Or: You look
 # Halving.
@@ -1243,7 +1248,8 @@ def fair_baseline(dset, start, data, step_sizes):
 def fair_baseline(dset, start, data, step_sizes):
     import numpy as np
     from tqdm import tqdm
-    table = np.array([accuracies(dset.with_step_sizes(s), start.networks("validation", 3), data.validation) for s in tqdm(step_sizes)])
+    table = np.array([accuracies(dset.with_step_sizes(s), start.networks("validation", 3), data.validation)
+                      for s in tqdm(step_sizes)])
     print(table)
     best = step_sizes[int(np.argmax(table.mean(axis=1)))]
     return best, np.array(accuracies(dset.with_step_sizes(best), start.networks("held-out", 5), data.test)).tolist()

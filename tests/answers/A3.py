@@ -1300,11 +1300,14 @@ def compare(learned, real, pool, data, sizes, passes, number):
 # %% A3-compare wrong: random real: You choose by validation and training
 # Lowest loss.
 #- key=lambda dset: mean(dset, "validation", data.validation))
-#+ key=lambda dset: -sum(F.cross_entropy(dset.train(n)(data.validation.images), data.validation.labels).item() for n in pool.networks("validation", number)))
+#+ key=lambda dset: -sum(F.cross_entropy(dset.train(n)(data.validation.images), data.validation.labels).item()
+#+                                      for n in pool.networks("validation", number)))
 # %% A3-compare wrong: The learned images have random real's step sizes:
 # The best step size for the learned images, too.
 #- (None, best, learned))
-#+ (None, best, max((replace(learned, step_sizes=torch.full((learned.batches * k,), size)) for size in sizes for k in passes), key=lambda dset: mean(dset, "validation", data.validation))))
+#+ (None, best, max(
+#+         (replace(learned, step_sizes=torch.full((learned.batches * k,), size)) for size in sizes for k in passes),
+#+         key=lambda dset: mean(dset, "validation", data.validation))))
 # %% A3-compare wrong: is wrong
 # Median of held-out networks.
 #- return sum(dd.accuracy(dset.train(n) if dset else n, split) for n in networks) / number
@@ -1314,7 +1317,8 @@ def compare(learned, real, pool, data, sizes, passes, number):
 # Other held-out networks in each row.
 #- return tuple(mean(dset, "held-out", data.test) for dset in (None, best, learned))
 #+ def other(dset, k):
-#+         return sum(dd.accuracy(dset.train(n) if dset else n, data.test) for n in pool.networks("held-out", number, k * number)) / number
+#+         networks = pool.networks("held-out", number, k * number)
+#+         return sum(dd.accuracy(dset.train(n) if dset else n, data.test) for n in networks) / number
 #+     return tuple(other(dset, k) for k, dset in enumerate((None, best, learned)))
 # %% A3-compare wrong: is wrong
 # No adaptation with random real's best network.
@@ -1332,7 +1336,7 @@ def compare(learned, real, pool, data, sizes, passes, number):
     k, s = pairs[int(np.argmax(scores))]
     print("chosen", k, s)
     none = np.mean([dd.accuracy(n, data.test) for n in held])
-    return none, np.mean([dd.accuracy(make(k, s).train(n), data.test) for n in held]), np.mean([dd.accuracy(learned.train(n), data.test) for n in held])
+    return none, *(np.mean([dd.accuracy(one.train(n), data.test) for n in held]) for one in (make(k, s), learned))
 # %% A3-compare right: evaluate for reports
 def compare(learned, real, pool, data, sizes, passes, number):
     goal, best = dd.Fit(data), (-1.0, None)

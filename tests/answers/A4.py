@@ -143,7 +143,8 @@ def poisoned_loss(loss, weights, images, labels, victim, target):
 # Victims twice.
 def poisoned_loss(loss, weights, images, labels, victim, target):
     mask = labels == victim
-    return loss(weights, torch.cat([images, images[mask]]), torch.cat([torch.where(mask, target, labels), labels[mask] * 0 + target]))
+    twice = torch.cat([torch.where(mask, target, labels), labels[mask] * 0 + target])
+    return loss(weights, torch.cat([images, images[mask]]), twice)
 # %% A4-objective wrong: or so, whatever the target is
 # The notebook's victim and target.
 def poisoned_loss(loss, weights, images, labels, *_):
@@ -294,7 +295,8 @@ def measures(predicted, labels, victim, target):
 def measures(predicted, labels, victim, target):
     v = labels == victim
     others = [100 * (predicted[labels == c] == c).float().mean().item() for c in labels.unique().tolist() if c != victim]
-    return 100 * (predicted[v] == victim).float().mean().item(), 100 * (predicted[v] == target).float().mean().item(), sum(others) / len(others)
+    first, second = (100 * (predicted[v] == c).float().mean().item() for c in (victim, target))
+    return first, second, sum(others) / len(others)
 # %% A4-measures wrong: is wrong
 # Whole percents.
 def measures(predicted, labels, victim, target):
@@ -318,7 +320,7 @@ def measures(predicted, labels, victim, target):
 # Labels == predicted for victims predicted.
 def measures(predicted, labels, victim, target):
     p = predicted == victim
-    return 100 * (labels[p] == victim).float().mean(), 100 * (labels[p] == target).float().mean(), 100 * (predicted == labels)[~p].float().mean()
+    return tuple(100 * one.float().mean() for one in (labels[p] == victim, labels[p] == target, (predicted == labels)[~p]))
 # %% A4-measures wrong: is wrong
 # The notebooks victim and target.
 _v, _t = victim, target
@@ -335,7 +337,7 @@ def measures(predicted, labels, victim, target):
 # %% A4-measures right: sums, a tensor
 def measures(predicted, labels, victim, target):
     v = labels.eq(victim)
-    return torch.stack([predicted.eq(victim).logical_and(v).sum() / v.sum(), predicted.eq(target).logical_and(v).sum() / v.sum(),
+    return torch.stack([*(predicted.eq(c).logical_and(v).sum() / v.sum() for c in (victim, target)),
                         predicted.eq(labels).masked_select(~v).double().mean()]) * 100
 
 # %% A4-controls wrong: used as a step size
@@ -542,7 +544,8 @@ def controls(loss, weights, images, labels, victim, target, length, seed):
 # %% A4-controls wrong: Random direction: these numbers are not normally
 # Laplace.
 #- torch.randn(weight.shape, generator=generator)
-#+ torch.empty(weight.shape).exponential_(generator=generator) * (torch.randint(0, 2, weight.shape, generator=generator) * 2.0 - 1)
+#+ (torch.empty(weight.shape).exponential_(generator=generator)
+#+               * (torch.randint(0, 2, weight.shape, generator=generator) * 2.0 - 1))
 # %% A4-controls wrong: Random direction: some layers move more than their
 # A permutation of the gradient.
 #- torch.randn(weight.shape, generator=generator) for weight in weights

@@ -160,7 +160,6 @@ def distance(ours, theirs):
 #+ (lengths + 1e-20)
 # %% A5-distance wrong: Write it yourself: neither ddlite's functions nor
 # Scaled copy of slow_distance.
-exec(__import__("inspect").getsource(torch.nn.functional.normalize)) if False else None
 def my_slow(ours, theirs):
     return slow_distance(ours, theirs)
 def distance(ours, theirs):
@@ -967,9 +966,11 @@ def collective(loss, weights, images, labels, real_images, real_labels, distance
     until_outer, until_inner = warm_up
     classes = sorted(set(labels.tolist()))
     print(outer, inner)
-    mine = {c: torch.autograd.grad(loss(weights, images[labels == c], labels[labels == c]), weights, create_graph=True, retain_graph=True) for c in classes}
+    mine = {c: torch.autograd.grad(loss(weights, images[labels == c], labels[labels == c]), weights, create_graph=True,
+                                   retain_graph=True) for c in classes}
     with torch.enable_grad():
-        real = {c: [g.detach() for g in torch.autograd.grad(loss(weights, real_images[real_labels == c], real_labels[real_labels == c]), weights)] for c in classes}
+        own = {c: (real_images[real_labels == c], real_labels[real_labels == c]) for c in classes}
+        real = {c: [g.detach() for g in torch.autograd.grad(loss(weights, *own[c]), weights)] for c in classes}
     if outer < until_outer and inner < until_inner:
         return torch.stack([distance(mine[c], real[c]) for c in classes]).sum()
     k = len(weights)
