@@ -1224,7 +1224,7 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
             after = train(loss, weights, images, labels, step_sizes)
             watched.append(loss(after, data.validation.images, data.validation.labels))
     return images.detach(), step_sizes.detach()
-# %% A1-distil wrong: It looks at test images while it learns: they are
+# %% A1-distil wrong: It learns from test images, or looks at them
 # Keeps the round that is best on the test images.
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
@@ -1290,7 +1290,7 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
 # Learns by the last batch of synthetic images alone.
 #- loss(weights, real_images[some], real_labels[some])
 #+ loss(weights, real_images[some[:64]], real_labels[some[:64]])
-# %% A1-distil wrong: It looks at test images while it learns: they are
+# %% A1-distil wrong: It learns from test images, or looks at them
 # Looks at test accuracy by the network.
 #- optimizer.step()
 #+ optimizer.step()
