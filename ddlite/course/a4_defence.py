@@ -85,9 +85,6 @@ def _check_random(draws, before, length, step):
                "Random direction: each layer begins with the same numbers: make the generator once, before all layers.")
     demand(all((a[0] - b[0]).norm() > 0.1 * length for a, b in itertools.combinations(parts, 2)),
            "Random direction: two seeds give the same step.")
-    rows = parts[0][0].norm(dim=1)
-    demand(rows.std() > 0.01 * rows.mean(), "Random direction: every row has the same length: divide by one norm for the whole "
-           "network.")
     numbers = torch.cat([p.flatten() for own in parts for p in own]) * size**0.5 / length
     for k, b in enumerate(before):
         drawn = b.numel() * len(parts)
@@ -101,6 +98,9 @@ def _check_random(draws, before, length, step):
     demand(abs(numbers.pow(4).mean() / numbers.square().mean() ** 2 - 3) < 0.4,
            "Random direction: these numbers are not normally distributed: use torch.randn, "
            "not uniform numbers, signs or a gradient in another order.")
+    rows = parts[0][0].norm(dim=1)
+    demand(rows.std() > 0.01 * rows.mean(), "Random direction: every row has the same length: divide by one norm for the whole "
+           "network.")
     one, other = (torch.cat([p.flatten() for p in own]) for own in parts[:2])
     demand(abs(torch.dot(one, other)) / length**2 < 0.1, "Random direction: the steps of two seeds are alike.")
     along = sum((p * s).sum() for p, s in zip(parts[0], step)) / length / norm_of(step)
