@@ -201,14 +201,21 @@ def _check_steps(run):
 
 
 class Shifted:
-    """A pool with other networks than the one that the notebook holds; notes which are asked for."""
+    """A pool with other networks than the one that the notebook holds; notes which are asked for.
 
-    def __init__(self, pool, by):
-        self.pool, self.by, self.asked = pool, by, []
+    `shown`, as from `watching`, forgets what a network is pre-trained on that the pool does not hold yet.
+    """
+
+    def __init__(self, pool, by, shown=()):
+        self.pool, self.by, self.asked, self.shown = pool, by, [], shown
 
     def networks(self, role="held-out", number=1, first=0):
         self.asked += [(role, k % self.pool.size) for k in range(first, first + number)]
-        return [self.pool.networks(role, 1, k + self.by)[0] for k in range(first, first + number)]
+        before = len(self.shown)
+        found = [self.pool.networks(role, 1, k + self.by)[0] for k in range(first, first + number)]
+        if self.shown:
+            del self.shown[before:]
+        return found
 
     def network(self, role, index):
         return self.networks(role, 1, index)[0]

@@ -47,6 +47,7 @@ def _adapted(answer, pool, target, seed, batches, rounds):
     kept, sizes, seen = noise.images.clone(), noise.step_sizes.clone(), Shifted(pool, 1 + seed % 3)
     torch.manual_seed(seed)
     with watching() as shown:
+        seen.shown = shown
         learned = answer(seen, data, noise, rounds)
     demand(isinstance(learned, dd.DistilledSet), "Return a DistilledSet: replace(dset, "
            f"images=..., step_sizes=...); this is {type(learned).__name__}.")
