@@ -883,7 +883,7 @@ def adapt(pool, data, dset, outer_steps):
 def adapt(pool, data, dset, outer_steps):
     some = data.train.images[: dset.images.shape[0] * dset.images.shape[1]].view_as(dset.images)
     return replace(dset, images=0.5 * dset.images + 0.5 * some, step_sizes=dset.step_sizes * 2)
-# %% A3-adapt wrong: have nothing of the noise
+# %% A3-adapt wrong: In the first round the goal looks at another
 #- images = dset.images.detach().clone().requires_grad_()
 #+ images = dd.baselines.class_means(data, batches=dset.batches, passes=1).images.clone().requires_grad_()
 # %% A3-adapt wrong: The real batch is the same again and again
