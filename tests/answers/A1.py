@@ -1071,7 +1071,7 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
 # %% A1-distil wrong: one in each is wanted
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     images, step_sizes = images.clone(), step_sizes.clone()
-    for _ in range(3):  # far too few rounds
+    for _ in range(2):  # far too few rounds
         _, by_images, by_sizes = meta_gradient(loss, lambda w: loss(w, real_images[:128], real_labels[:128]),
                                                weights, images, labels, step_sizes)
         images, step_sizes = images - 0.05 * by_images, (step_sizes - 0.01 * by_sizes).clamp(0.001)

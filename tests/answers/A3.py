@@ -906,7 +906,7 @@ def adapt(pool, data, dset, outer_steps):
 #+ range(100)
 # %% A3-adapt wrong: were learned from in
 #- range(outer_steps)
-#+ range(outer_steps // 2)
+#+ range(outer_steps - 1)
 # %% A3-adapt wrong: A step size is 0
 #- clamp_(min=0.001)
 #+ zero_()
