@@ -68,7 +68,7 @@ def _hand(seed, far=1.0):
     eta = 0.1 + 0.3 * torch.rand((), generator=generator, dtype=torch.float64).item()
     w1 = w - eta * 2 * x * (w * x - y)
     outer, by_x, by_eta = 2 * (w1 - wanted), -eta * (4 * w * x - 2 * y), -2 * x * (w * x - y)
-    if min(map(abs, (outer, by_x, by_eta))) < 0.1:  # too near to 0: single precision would be wrong by chance
+    if min(map(abs, (w1, outer, by_x, by_eta))) < 0.1:  # too near to 0: single precision would be wrong by chance
         return _hand(seed + 1, far)
     right = w1, outer * by_x, outer * by_eta
     return (w, x, y, eta, wanted), right, {} if far > 1 else {
