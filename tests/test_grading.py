@@ -270,3 +270,10 @@ def test_a_pages_links_run_nothing():
         "![e](//elsewhere/x.png) [f](https://example.org) [g](#here) ![h](data:image/png;base64,AAAA)")
     shown = feedback.page("ada", nbformat.v4.new_notebook(cells=[cell]), {}, {}, []).decode().partition("<body")[2]
     assert re.findall(r'(?:href|src)="?([^">]*)', shown) == ["https://example.org", "#here", "data:image/png;base64,AAAA"]
+
+
+def test_no_module_of_a_students_takes_the_place_of_a_check():
+    """What the teacher's cells import is loaded before the student's first line, and so is watched over."""
+    subprocess.run([sys.executable, "-c", "import sys\nfrom ddlite.course import guard\nassert 'ddlite.course.a4' not in sys.modules\n"
+                    "guard._load(['%commands of IPython', 'from ddlite.course import a4, check\\nimport nowhere'])\n"
+                    "assert 'ddlite.course.a4' in sys.modules"], check=True)
