@@ -274,6 +274,9 @@ def test_a_pages_links_run_nothing():
 
 def test_no_module_of_a_students_takes_the_place_of_a_check():
     """What the teacher's cells import is loaded before the student's first line, and so is watched over."""
-    subprocess.run([sys.executable, "-c", "import sys\nfrom ddlite.course import guard\n"
-                    "assert 'ddlite.course.a4' not in sys.modules\nguard._load(['%commands of IPython', 'from ddlite.course import a4, check\\nimport nowhere'])\n"
-                    "assert 'ddlite.course.a4' in sys.modules"], check=True)
+    code = """import sys
+from ddlite.course import guard
+assert 'ddlite.course.a4' not in sys.modules
+guard._load(['%commands of IPython', 'from ddlite.course import a4, check\\nimport nowhere'])
+assert 'ddlite.course.a4' in sys.modules"""
+    subprocess.run([sys.executable, "-c", code], check=True)
