@@ -246,6 +246,8 @@ def _fair(seed, batches, passes, end=None):
     sizes = [round(factor * one, 4) for one in (0.01, 0.03, 0.08, 0.2, 0.4, 0.7, 1.1)]
     dset = tables.training_set(batches, passes, 0.02 * factor, generator)
     places = tables.places_of({**{size: dset.with_step_sizes(size) for size in sizes}, "own": dset})
+    if places is None:
+        return _fair(seed + 1, batches, passes, end)
     sizes, table, right, wrong = tables.rigged(sizes, ("own", "untrained"), 3, 5, chance)
     if end is not None:
         others = [size for size in sizes if size != right]

@@ -143,6 +143,8 @@ def _counted(seed, passes, number):
     choices = [(size, k) for size in sizes for k in passes]
     places = tables.places_of({**{(size, k): replace(real, step_sizes=torch.full((k,), size)) for size, k in choices},
                                "came with": real, "learned": learned})
+    if places is None:
+        return _counted(seed + 1, passes, number)
     table, best = tables.drawn(choices, ("came with", "learned", "untrained"), chance), (sizes[end], passes[end])
     for network in table["validation"]:
         network[best]["validation"] = 95.0 + chance.randrange(6) / 2
@@ -175,6 +177,8 @@ def _compared(seed, batches, size, passes, k, number=3):
 
     choices = [(size, k) for size in sizes for k in passes]
     places = tables.places_of({**{choice: tried(*choice) for choice in choices}, "came with": real, "learned": learned})
+    if places is None:
+        return _compared(seed + 1, batches, size, passes, k, number)
     _, table, best, wrong = tables.rigged(choices, ("came with", "learned", "untrained"), number, number, chance,
                                           pair, lambda table: _pair_by_pair(table, sizes, passes, number, pair))
 
