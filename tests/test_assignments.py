@@ -34,7 +34,7 @@ def drawn_once():
     """Examples that checks draw again for each answer are drawn once for all: most of the time of the test below."""
     with pytest.MonkeyPatch.context() as patch:
         for module, names in ((a2, ("_strangers", "_means", "_fair")), (a3, ("_normalised", "_pool_gradients")),
-                              (a3_learning, ("_compared",)), (a4, ("_poisoned",))):
+                              (a3_learning, ("_compared", "_counted")), (a4, ("_poisoned",))):
             for name in names:
                 patch.setattr(module, name, remembering(getattr(module, name)))
         yield

@@ -17,7 +17,7 @@ from test_assignments import SOURCES
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install 'ddlite[course]'")
 from ddlite.cli.main import main
-from ddlite.course import wall
+from ddlite.course import feedback, wall
 from ddlite.course.grade import grade
 
 COURSE = ROOT / "notebooks" / "assignments"
@@ -261,3 +261,22 @@ def test_the_guard_does_not_hinder(tmp_path):
     assert result.stdout.strip() == "all done", result.stderr
     assert "may not write or remove files: grades.csv" in result.stderr  # moved within its folder, but not out of it
     assert (tmp_path / "moved.png").stat().st_size > 1000
+
+
+def test_a_pages_links_run_nothing():
+    """Links of a student's text lead to pages, or to nothing."""
+    cell = nbformat.v4.new_markdown_cell(
+        "[a](javascript:alert(1)) [b](&#106;avascript:alert(1)) [c](data:text/html,x) <a href='vbscript:x'>d</a> "
+        "![e](//elsewhere/x.png) [f](https://example.org) [g](#here) ![h](data:image/png;base64,AAAA)")
+    shown = feedback.page("ada", nbformat.v4.new_notebook(cells=[cell]), {}, {}, []).decode().partition("<body")[2]
+    assert re.findall(r'(?:href|src)="?([^">]*)', shown) == ["https://example.org", "#here", "data:image/png;base64,AAAA"]
+
+
+def test_no_module_of_a_students_takes_the_place_of_a_check():
+    """What the teacher's cells import is loaded before the student's first line, and so is watched over."""
+    code = """import sys
+from ddlite.course import guard
+assert 'ddlite.course.a4' not in sys.modules
+guard._load(['%commands of IPython', 'from ddlite.course import a4, check\\nimport nowhere'])
+assert 'ddlite.course.a4' in sys.modules"""
+    subprocess.run([sys.executable, "-c", code], check=True)

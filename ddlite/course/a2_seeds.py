@@ -72,7 +72,8 @@ def _check_memory(my_seed, seed):
     with mock.patch.object(builtins, "hash", no_hash):
         forwards = dict(zip(questions, [copies[0](*asked) for asked in questions]))
         for asked in reversed(questions):
-            demand(copies[1](*asked) == forwards[asked] == my_seed(*asked), f"my_seed{asked} {again}")
+            anew = "".join(list(asked[0])), *asked[1:]  # the same text, but another object, as in another process
+            demand(copies[1](*anew) == forwards[asked] == my_seed(*asked), f"my_seed{asked} {again}")
     demand("__hash__" not in _names_in(_code_of(my_seed)), "Python's hash() of a text is another number in another process.")
     values = torch.tensor([forwards[asked] if isinstance(forwards[asked], int) else 0 for asked in questions]).double()
     order = torch.stack([values, torch.arange(len(values)).double()])
@@ -89,7 +90,9 @@ def _copied(function, names):
             names[name] = _copied(value, names) if callable(value) else copy.deepcopy(value)
     cells = tuple(types.CellType(copy.deepcopy(cell.cell_contents)) for cell in function.__closure__ or ())
     names.setdefault("__builtins__", builtins)
-    return types.FunctionType(function.__code__, names, function.__name__, copy.deepcopy(function.__defaults__), cells)
+    made = types.FunctionType(function.__code__, names, function.__name__, copy.deepcopy(function.__defaults__), cells)
+    made.__dict__.update(copy.deepcopy({name: value for name, value in vars(function).items() if name != "__wrapped__"}))
+    return made
 
 
 def _code_of(function):

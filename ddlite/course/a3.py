@@ -1,6 +1,5 @@
 """The checks of assignment 3, one call a task: a new domain in a hundred images."""
 
-import copy
 import itertools
 import math
 import random
@@ -12,7 +11,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import ddlite as dd
-from ddlite.course.checks import check, demand, keys_of, shuffled, small, telling, watching
+from ddlite.course.checks import check, demand, equal, keys_of, neighbours, shuffled, small, telling, watching
 
 
 def normalise(normalised, seed=1):
@@ -96,14 +95,19 @@ def _pretrained(answer, source, target, seed, epochs, batch_size):
     images = source.train.images[part]
     handed_in = replace(source, train=replace(source.train, images=images, labels=names[source.train.labels[part]]),
                         validation=replace(source.validation, labels=names[source.validation.labels]))
-    network = dd.initialise(small(source.shape, len(names)), seed)
+    network = dd.initialise(small(source.shape, len(names)), seed + 7000)
     before, kept = dd.weights_of(network), images.clone()
 
     def watched(seed, epochs):
         torch.manual_seed(random.randrange(2**31))  # the order is to come from `seed`, not from the global generator
         with watching() as shown:
             trained = answer(network, handed_in, seed, epochs, batch_size)
-        return trained, [one for one in shown if one.gradient is not None]
+        looked_at = {key for one in shown for key in keys_of(one.images)}
+        learned = [one for one in shown if one.gradient is not None]
+        _check_sources(learned, handed_in, source, target)
+        demand(not looked_at.intersection(keys_of(source.test.images)), "It looks at test images: they are for the report "
+               "alone. To watch or to choose, there are validation images.")
+        return trained, learned
 
     trained, learned = watched(seed, epochs)
     demand(isinstance(trained, nn.Module), f"Return the trained network; this is {type(trained).__name__}.")
@@ -112,23 +116,28 @@ def _pretrained(answer, source, target, seed, epochs, batch_size):
     demand(torch.equal(images, kept), "The images that came in were changed.")
     demand(not all(torch.equal(w, b) for w, b in zip(trained.parameters(), before)),
            "The weights are those from before: does the optimiser hold the copy's weights?")
-    _check_epochs(learned, handed_in, source, target, epochs, batch_size)
+    _check_epochs(learned, keys_of(images), epochs, batch_size)
+    demand(learned[0].gradient.isnan().any() or equal(learned[0].logits, network(learned[0].images).detach(), 1e-3),
+           "Training does not start at the weights of the `network` that was handed in: train a copy of it.")
+    still = sum(torch.equal(w, b) for w, b in zip(trained.parameters(), before))
+    demand(not still, f"{still} of the network's {len(before)} weight tensors have not moved: train them all.")
     _check_gradients(learned, dict(zip(keys_of(images), handed_in.train.labels.tolist())))
-    _check_steps(lambda: watched(seed, 1), network)
+    _check_steps(lambda: watched(seed, 1))
     accuracy = dd.accuracy(trained, handed_in.validation)
     demand(accuracy > 70, f"{accuracy:.0f} % of the validation images are classified correctly; more than 90 % can be had. Is "
            "the old gradient cleared before each step? The learning rate?")
     order = [keys_of(one.images) for one in learned]
     _, again = watched(seed, 1)
+    demand(again, "Asked once more for the same seed, it trains nothing: train each network that is handed in.")
     demand([keys_of(one.images) for one in again] == order[:len(again)], "The same seed gave another order: draw it from "
            "torch.Generator().manual_seed(seed).")
-    _, other = watched(seed + 1, 1)
-    demand(keys_of(other[0].images) != order[0], "Another seed gave the same order: does `seed` play a part?")
+    for more in (1, 2, 7, 10):
+        _, other = watched(seed + more, 1)
+        demand(other and keys_of(other[0].images) != order[0], "Another seed gave the same order: does `seed` play a part?")
 
 
-def _check_epochs(learned, handed_in, source, target, epochs, batch_size):
-    in_order, images = keys_of(handed_in.train.images), [key for one in learned for key in keys_of(one.images)]
-    strange, n = set(images) - set(in_order), len(in_order)
+def _check_sources(learned, handed_in, source, target):
+    strange = {key for one in learned for key in keys_of(one.images)} - set(keys_of(handed_in.train.images))
     for name, splits in (("the target", (target.train, target.validation, target.test)),
                          ("source.validation or source.test", (source.validation, source.test)),
                          ("a `source` that was not handed in", (source.train,))):
@@ -136,6 +145,10 @@ def _check_epochs(learned, handed_in, source, target, epochs, batch_size):
                f"learned from images of {name}: pre-training is to use source.train, nothing else.")
     demand(not strange, "The network has learned from images that are not in source.train: they are "
            "normalised already, take them as they are.")
+
+
+def _check_epochs(learned, in_order, epochs, batch_size):
+    images, n = [key for one in learned for key in keys_of(one.images)], len(in_order)
     largest = max((len(one.images) for one in learned), default=0)
     demand(largest <= batch_size, f"A batch has {largest} images; batch_size={batch_size} was asked for.")
     demand(len(images) == epochs * n, f"{len(images)} images were learned from, in {len(learned)} steps; "
@@ -143,6 +156,9 @@ def _check_epochs(learned, handed_in, source, target, epochs, batch_size):
            "through every batch, the last and smaller one too?")
     demand(len(learned) == epochs * math.ceil(n / batch_size), f"{len(learned)} gradients were computed; {epochs} epochs of "
            f"{math.ceil(n / batch_size)} batches are {epochs * math.ceil(n / batch_size)}.")
+    sizes = [len(one.images) for one in learned[:math.ceil(n / batch_size)]]
+    demand(max(sizes) == sizes[0] == batch_size and sizes[:-1] == sizes[:1] * (len(sizes) - 1), f"The batches of an epoch have "
+           f"{', '.join(map(str, sizes))} images: each has batch_size={batch_size}, and the last one the rest.")
     orders = [images[start:start + n] for start in range(0, len(images), n)]
     demand(all(Counter(order) == Counter(in_order) for order in orders), "Some images come more "
            "than once in an epoch, others never: go through a permutation (torch.randperm) of all.")
@@ -150,14 +166,14 @@ def _check_epochs(learned, handed_in, source, target, epochs, batch_size):
     demand(all(a != b for a, b in itertools.pairwise(orders)), "All epochs have the same order: draw a new one in each.")
     first = {frozenset(order[:batch_size]) for order in orders}
     demand(len(first) == len(orders), "The batches of all epochs hold the same images: draw from all of them anew in each.")
-    place = {key: k for k, key in enumerate(in_order)}
-    neighbours = sum(place[a] + 1 == place[b] for order in orders for a, b in itertools.pairwise(order))
-    demand(neighbours < epochs * n / 10, "The images come nearly in the order of the data: shuffle them one by one, not in "
-           "blocks.")
+    demand(neighbours(orders, in_order) < 0.1, "The images come nearly in the order of the data: shuffle them one by one, not "
+           "in blocks.")
 
 
 def _check_gradients(learned, labels):
     """The gradient that came back to the logits must be that of cross-entropy with these labels, but for a factor."""
+    demand(not any(one.left_over for one in learned), "The old gradient is not cleared before each step: .grad adds up; call "
+           "optimizer.zero_grad().")
     for one in learned[:6]:
         if one.gradient.isnan().any():
             continue
@@ -169,42 +185,37 @@ def _check_gradients(learned, labels):
                "images come in the same order? cross_entropy wants logits, without a softmax.")
 
 
-def _check_steps(run, network):
-    """Where an optimiser of PyTorch makes the steps, each must see the gradient of its own batch alone."""
+def _check_steps(run):
+    """Where an optimiser of PyTorch makes the steps, there must be one for each batch."""
     seen = []
 
     def note(optimizer, *_):
-        seen.append([None if w.grad is None else w.grad.detach().clone()
-                     for group in optimizer.param_groups for w in group["params"]])
+        seen.append(optimizer)
 
     handle = register_optimizer_step_pre_hook(note)
     try:
         _, learned = run()
     finally:
         handle.remove()
-    own = copy.deepcopy(network)
-    if not 0 < len(seen) <= len(learned) or len(learned) < 2 or len(seen[0]) != len(list(own.parameters())):
-        return
-    demand(len(seen) == len(learned), f"{len(learned)} gradients, but {len(seen)} steps: make one with each batch.")
-    # The last layer's bias has as gradient the sum of those of the logits: what else is in it is an older one.
-    for one, each in list(zip(learned, seen))[1:8]:
-        if each[-1] is None or one.gradient.isnan().any() or each[-1].shape != one.gradient.sum(0).shape:
-            return
-        mine, wanted = each[-1], one.gradient.sum(0)
-        alike = (mine * wanted).sum() / (mine.norm() * wanted.norm()).clamp(min=1e-12)
-        demand(alike > 0.95, "The old gradient is not cleared before each step: .grad adds up; call "
-               "optimizer.zero_grad().")
+    demand(not 0 < len(seen) < len(learned), f"{len(learned)} gradients, but {len(seen)} steps: make one with each batch.")
 
 
 class Shifted:
-    """A pool with other networks than the one that the notebook holds; notes which are asked for."""
+    """A pool with other networks than the one that the notebook holds; notes which are asked for.
 
-    def __init__(self, pool, by):
-        self.pool, self.by, self.asked = pool, by, []
+    `shown`, as from `watching`, forgets what a network is pre-trained on that the pool does not hold yet.
+    """
+
+    def __init__(self, pool, by, shown=()):
+        self.pool, self.by, self.asked, self.shown = pool, by, [], shown
 
     def networks(self, role="held-out", number=1, first=0):
         self.asked += [(role, k % self.pool.size) for k in range(first, first + number)]
-        return [self.pool.networks(role, 1, k + self.by)[0] for k in range(first, first + number)]
+        before = len(self.shown)
+        found = [self.pool.networks(role, 1, k + self.by)[0] for k in range(first, first + number)]
+        if self.shown:
+            del self.shown[before:]
+        return found
 
     def network(self, role, index):
         return self.networks(role, 1, index)[0]

@@ -8,7 +8,7 @@ import torch
 import ddlite as dd
 from ddlite.course import tables
 from ddlite.course.a3 import Shifted
-from ddlite.course.checks import check, demand, keys_of, shuffled, watching
+from ddlite.course.checks import check, demand, equal, keys_of, neighbours, shuffled, watching
 
 
 class Sealed:
@@ -20,11 +20,12 @@ class Sealed:
 
 def adapt(answer, pool, target, seed=0):
     """Task 4: `adapt(pool, data, dset, outer_steps)` learns a set. Returns it, and the report of held-out networks on it."""
-    _adapted(answer, pool, target, seed, 3, 4)  # a few rounds first: what is wrong at once need not be waited for
+    _adapted(answer, pool, target, seed, 3, 3)  # a few rounds first: what is wrong at once need not be waited for
     for attempt in range(3):  # luck with the noise must not decide
         learned, report = _adapted(answer, pool, target, seed + 5000 * attempt, 5, 30)
         if report.mean >= max(55, report.before + 15):
             break
+    _check_clamped(answer, pool, seed)
     words = (f"Held-out networks classify {report.mean:.0f} % of the target's validation images "
              f"correctly; before any adaptation {report.before:.0f} %. ")
     demand(report.mean >= report.before + 15, words + "Nothing was learned: do you move against "
@@ -41,13 +42,15 @@ def _adapted(answer, pool, target, seed, batches, rounds):
     data = replace(target, test=Sealed(), train=replace(target.train, images=target.train.images[part],
                                                         labels=target.train.labels[part]))
     noise = shuffled(dd.DistilledSet.noise(target, batches=batches, passes=1, step_size=0.1, seed=seed), generator)
-    kept, seen = noise.images.clone(), Shifted(pool, 1 + seed % 3)
+    noise = replace(noise, step_sizes=0.06 + 0.08 * torch.rand(batches, generator=generator))
+    kept, sizes, seen = noise.images.clone(), noise.step_sizes.clone(), Shifted(pool, 1 + seed % 3)
     torch.manual_seed(seed)
     with watching() as shown:
+        seen.shown = shown
         learned = answer(seen, data, noise, rounds)
     demand(isinstance(learned, dd.DistilledSet), "Return a DistilledSet: replace(dset, "
            f"images=..., step_sizes=...); this is {type(learned).__name__}.")
-    demand(torch.equal(noise.images, kept) and bool((noise.step_sizes == torch.full_like(noise.step_sizes, 0.1)).all()),
+    demand(torch.equal(noise.images, kept) and torch.equal(noise.step_sizes, sizes),
            "The set that came in was changed: work on copies (.detach().clone()).")
     demand(learned.images.shape == kept.shape and len(learned.step_sizes) == len(noise.step_sizes),
            "Images and step sizes must keep their shapes.")
@@ -55,6 +58,10 @@ def _adapted(answer, pool, target, seed, batches, rounds):
            "optimiser hold them, and do they get a .grad?")
     demand(not torch.equal(learned.step_sizes, noise.step_sizes), "The step sizes have not "
            "moved: does the optimiser hold them, and do they get a .grad?")
+    for one, other, what in zip((learned.images.flatten(0, 1), learned.step_sizes), (kept.flatten(0, 1), sizes),
+                                ("images", "step sizes")):
+        still = sum(map(torch.equal, one, other))
+        demand(not still or rounds > 3, f"{still} of the {what} have not moved: all are to be learned.")
     demand(learned.step_sizes.min() > 0, "A step size is 0: clamp them at 0.001.")
     demand(torch.equal(learned.labels, noise.labels), "The labels were changed: they stay as they are.")
     demand(not any(role == "held-out" for role, _ in seen.asked), "Learning uses held-out networks: they are kept for "
@@ -62,7 +69,13 @@ def _adapted(answer, pool, target, seed, batches, rounds):
     used = [index for role, index in seen.asked if role == "training"]
     demand(len(set(used)) >= 3, f"{len(set(used))} of the pool's {pool.size} training networks "
            "were used: go round the pool that was handed in, first=2 * k.")
-    _check_rounds(shown, rounds, keys_of(data.train.images), target, len(noise.labels[0]))
+    demand(used != [(k + j) % pool.size for k in range(rounds) for j in (0, 1)], "Each round shares a network "
+           "with the one before: round k uses number 2k and 2k + 1, first=2 * k.")
+    first = _check_rounds(shown, rounds, keys_of(data.train.images), target, len(noise.labels[0]))
+    trained = [noise.train(network) for network in seen.networks("training", pool.size)]
+    demand(first.gradient.isnan().any() or any(equal(first.logits, one(first.images).detach(), 0.01) for one in trained), "In "
+           "the first round the goal looks at another network than one of the pool's, trained with the images, labels and step "
+           "sizes of the set that was handed in: start from those.")
     demand(2 * rounds <= len(used), f"{len(used)} networks in {rounds} rounds: two in each are wanted.")
     alike = torch.corrcoef(torch.stack([learned.images.detach().flatten(), kept.flatten()]))[0, 1]
     demand(alike > 0.3, "These images have nothing of the noise that came in: learn them, from that noise, with the "
@@ -71,11 +84,26 @@ def _adapted(answer, pool, target, seed, batches, rounds):
     return learned, dd.evaluate(learned, pool.networks("held-out", 4), dd.Fit(target), target.validation)
 
 
+def _check_clamped(answer, pool, seed):
+    """Where training does harm, as wrong labels do to networks that know the digits, step sizes would like to be negative."""
+    source, means = pool.source, dd.baselines.class_means(pool.source, batches=2, passes=1)
+    torch.manual_seed(seed)
+    learned = answer(pool, source, replace(means, labels=means.labels.roll(1 + seed % 4, 1),
+                                           step_sizes=torch.full((2,), 0.004)), 8)
+    demand(learned.step_sizes.min() > 0, "A step size is 0 or negative, where training on the images does harm: clamp them "
+           "after each round, in place (clamp_).")
+
+
 def _check_rounds(shown, rounds, handed_in, target, synthetic):
-    known = {name: set(keys_of(getattr(target, name).images)) - set(handed_in) for name in ("train", "validation", "test")}
-    learned = [keys_of(one.images) for one in shown if one.gradient is not None and len(one.images) > max(synthetic, 12)]
-    for name, words in (("test", "test images, which are for the report alone"), ("validation", "validation images, which are "
-                        "there to choose by"), ("train", "images that were not handed in")):
+    """The first of the real batches that were learned from, if all are as they should be."""
+    looked_at = {key for one in shown for key in keys_of(one.images)}
+    demand(not looked_at.intersection(keys_of(target.test.images)), "It learns from test images, or looks at them while it "
+           "learns: they are for the report alone. To watch or to choose, there are validation images.")
+    known = {name: set(keys_of(getattr(target, name).images)) - set(handed_in) for name in ("train", "validation")}
+    batches = [one for one in shown if one.gradient is not None and len(one.images) > max(synthetic, 12)]
+    learned = [keys_of(one.images) for one in batches]
+    for name, words in (("validation", "validation images, which are there to choose by"),
+                        ("train", "images that were not handed in")):
         demand(not any(known[name].intersection(keys) for keys in learned),
                f"It learns from {words}: take `data.train`, of the `data` that is handed in.")
     demand(learned, "The loss on real images is never differentiated: is pool_gradient called, with 128 images?")
@@ -91,6 +119,8 @@ def _check_rounds(shown, rounds, handed_in, target, synthetic):
     share = len({key for keys in learned for key in keys}) / len(handed_in)
     demand(share >= 0.7 * (1 - (1 - 128 / len(handed_in)) ** rounds), f"Only {100 * share:.0f} % of the training images are "
            "ever drawn: draw from all of them.")
+    demand(neighbours(learned, handed_in) < 0.5, "The real images come in the order of the data: draw them at random.")
+    return batches[0]
 
 
 def compare(answer, seed=10):
@@ -98,8 +128,38 @@ def compare(answer, seed=10):
     for number, (size, passes, k) in enumerate(((1, (1, 2, 3, 5), 2), (0, (1, 3, 4, 6), 4), (2, (1, 3, 2, 5), 2))):
         given, right, mistakes = _compared(seed + 100 * number, 1 + number, size, passes, k)
         mine = answer(*given)
-        mine = [*mine] if isinstance(mine, torch.Tensor) and mine.dim() == 1 else mine
         check(mine, right, mistakes, "compare(...)", tolerance=2e-4)
+    for number, passes in ((2, (1, 2, 4)), (4, (3, 5, 1))):  # other numbers of networks; the best is at an end of the lists
+        given, right, mistakes = _counted(seed + 1000 * number, passes, number)
+        check(answer(*given), right, mistakes, f"compare(...) with number={number}", tolerance=2e-4)
+
+
+def _counted(seed, passes, number):
+    """A table in which the best pair is one of ends: the last of both lists for 2 networks, the first for more."""
+    generator, chance, end = torch.Generator().manual_seed(seed), random.Random(seed), -1 if number == 2 else 0
+    sizes = [round(chance.uniform(0.9, 1.1) * one, 4) for one in chance.sample((0.05, 0.13, 0.35), 3)]
+    real = tables.training_set(1, 3, 0.07, generator)
+    learned = replace(tables.training_set(1, 1, 0.1, generator), step_sizes=torch.tensor([0.27]))
+    choices = [(size, k) for size in sizes for k in passes]
+    places = tables.places_of({**{(size, k): replace(real, step_sizes=torch.full((k,), size)) for size, k in choices},
+                               "came with": real, "learned": learned})
+    if places is None:
+        return _counted(seed + 1, passes, number)
+    table, best = tables.drawn(choices, ("came with", "learned", "untrained"), chance), (sizes[end], passes[end])
+    for network in table["validation"]:
+        network[best]["validation"] = 95.0 + chance.randrange(6) / 2
+
+    def rows(number, best=best):
+        return tuple(tables.mean(table, one, "held-out", "test", number) for one in ("untrained", best, "learned"))
+
+    others = [one for one in choices if one != best]
+    second = max(others, key=lambda one: tables.mean(table, one, "validation", "validation", number))
+    mistakes = {"random real: An end of the lists is left out: try every pair.": rows(number, second),
+                "Three networks are used, whatever `number` says.": rows(3)}
+    if any(equal(wrong, rows(number), 1e-3) for wrong in mistakes.values()):
+        return _counted(seed + 1, passes, number)
+    given = learned, real, tables.Start(table, places, best), tables.data(), tuple(sizes), passes, number
+    return given, rows(number), mistakes
 
 
 def _compared(seed, batches, size, passes, k, number=3):
@@ -117,6 +177,8 @@ def _compared(seed, batches, size, passes, k, number=3):
 
     choices = [(size, k) for size in sizes for k in passes]
     places = tables.places_of({**{choice: tried(*choice) for choice in choices}, "came with": real, "learned": learned})
+    if places is None:
+        return _compared(seed + 1, batches, size, passes, k, number)
     _, table, best, wrong = tables.rigged(choices, ("came with", "learned", "untrained"), number, number, chance,
                                           pair, lambda table: _pair_by_pair(table, sizes, passes, number, pair))
 

@@ -7,21 +7,22 @@ from ddlite import unroll
 from ddlite.course.checks import alone, check, demand, follows, telling
 
 CLASSES = 3
+ALL, REST = slice(None), slice(2, None)
 
 
-def trial(seed, images_per_class=2, real_per_class=4):
+def trial(seed, images_per_class=2, real_per_class=4, classes=CLASSES):
     """A small example to match gradients on, drawn from a seed, all in float64.
 
     Returns the loss of a network with a convolution and a linear layer, its weights, images (n, 1, 4, 4) and labels (n,) of
-    three classes, and real images and labels likewise.
+    three classes or more, and real images and labels likewise.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(32, CLASSES)).double()
-        means = torch.randn(CLASSES, 1, 4, 4, dtype=torch.float64)
+        network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(32, classes)).double()
+        means = torch.randn(classes, 1, 4, 4, dtype=torch.float64)
         sides = []
         for number in (images_per_class, real_per_class):
-            labels = torch.arange(CLASSES).repeat(number)[torch.randperm(CLASSES * number)]
+            labels = torch.arange(classes).repeat(number)[torch.randperm(classes * number)]
             sides += [means[labels] + 0.7 * torch.randn(len(labels), 1, 4, 4, dtype=torch.float64), labels]
     return unroll.loss_of(network), unroll.weights_of(network), *sides
 
@@ -59,8 +60,10 @@ def distanced(distance, seed=1):
         check(mine, right.detach(), mistakes, "distance(...)")
         demand(isinstance(mine, torch.Tensor), "This is a plain number, which cannot be differentiated: return the tensor.")
         follows(mine, given[0][2], "The result does not depend on our gradient for autograd: is it detached?")
-        # Not of the row of zeros, where the distance has no slope.
-        slopes = [torch.autograd.grad(one, given[0][2], retain_graph=True)[0][1:] for one in (mine, right)]
+        follows(mine, given[0][0], "The result does not depend on the convolution's gradient for autograd: is it detached?")
+        # Not of the rows of zeros, where the distance has no slope.
+        slopes = [[part[rows] for part, rows in zip(torch.autograd.grad(one, given[0][::2], retain_graph=True), (ALL, REST))]
+                  for one in (mine, right)]
         check(*slopes, what="The gradient of distance(...) (is something detached on the way?)", tolerance=1e-3)
     same = [torch.randn(3, 4, dtype=torch.float64) * 1e-12, torch.randn(3, dtype=torch.float64)]
     check(1 + distance(same, same), torch.ones((), dtype=torch.float64), what="1 + distance(a, a)")
@@ -73,7 +76,7 @@ def _rows(seed):
     # Gradients of a network that has learned are small: what is added to a norm must be small beside it.
     ours, theirs = ([scale * (one + 0.6 * torch.randn(one.shape, generator=generator, dtype=torch.float64)) for one in common]
                     for scale in (3e-10, 1e-10))
-    ours[2][0] = 0  # a hidden unit that is off
+    ours[2][0] = theirs[2][1] = 0  # a hidden unit that is off, and one that is off on real images
     ours[0][1] *= -1  # and a row that points the other way
     ours = [one.requires_grad_() for one in ours]
 
@@ -91,7 +94,6 @@ def _rows(seed):
     plain = [(a.detach(), b) for a, b in zip(ours, theirs)]
     one = [torch.cat([side.flatten() for side in sides]) for sides in zip(*plain)]
     cut = [(a.detach(), b) for a, b in arrays]
-    off = float((ours[2][0].detach().norm() == 0) * 1)
     with torch.no_grad():
         mistakes = {
             "The biases are compared, too: only arrays with two or more dimensions count.": summed(detached + biases),
@@ -125,8 +127,8 @@ def _rows(seed):
             "Norms below 1e-8 count as zero, PyTorch's default eps in cosine_similarity: beside a small gradient that is no "
             "trifle. Give it another, or bring each row to length 1 first.":
                 sum((1 - nn.functional.cosine_similarity(a, b, 1)).sum() for a, b in detached),
-            "A row of zeros counts nothing here: it has no direction, so that its cosine is 0 and it counts 1.": right - off,
-            "A row of zeros counts 2 here: its cosine is 0, so that it counts 1.": right + off,
+            "A row of zeros counts nothing here: it has no direction, so that its cosine is 0 and it counts 1.": right - 2,
+            "A row of zeros counts 2 here: its cosine is 0, so that it counts 1.": right + 2,
             "These are squared differences: cosines do not see a gradient's length.":
                 sum((a - b).square().sum() for a, b in detached),
             "These are absolute differences.": sum((a - b).abs().sum() for a, b in detached),
@@ -139,17 +141,24 @@ def _rows(seed):
 def matched(match_gradient, seed=2):
     """Task 2: `match_gradient(loss, weights, images, labels, real_images, real_labels, distance, draw)`."""
     for number in range(2):
-        given, moves, right, mistakes = _example_of_match(seed + 10 * number)
-        kept, waiting = [one.detach().clone() for one in (*given[1], *given[2:])], list(moves)
+        classes = CLASSES + number
+        (given, moves), right, mistakes = telling(lambda s, classes=classes: _matches(s, classes), seed + 10 * number)
+        kept, waiting, calls = [one.detach().clone() for one in (*given[1], *given[2:])], list(moves), []
 
-        def draw(waiting=waiting):
-            demand(waiting, f"`draw` was called more than {CLASSES} times: once for each class, for both sides.")
+        def draw(waiting=waiting, classes=classes):
+            demand(waiting, f"`draw` was called more than {classes} times: once for each class, for both sides.")
             return waiting.pop(0)
 
-        mine = called(match_gradient, *given, squared, draw)
+        def counted(*arguments, loss=given[0], calls=calls):
+            calls.append(len(arguments))
+            return loss(*arguments)
+
+        mine = called(match_gradient, counted, *given[1:], squared, draw)
         demand(all(torch.equal(a, b) for a, b in zip((*given[1], *given[2:]), kept)), "What came in was changed.")
         check(mine, right, mistakes, "match_gradient(...)")
-        demand(not waiting, f"`draw` was called {CLASSES - len(waiting)} times: once for each of {CLASSES} classes.")
+        demand(not waiting, f"`draw` was called {classes - len(waiting)} times: once for each of {classes} classes.")
+        demand(len(calls) <= 10 * classes, f"The loss was called {len(calls)} times: are these finite differences? Twice for "
+               "each class will do, and torch.autograd.grad for the rest.")
 
 
 def moving(generator):
@@ -158,17 +167,12 @@ def moving(generator):
     return lambda images: factor * images.roll(shift, -1)
 
 
-def _example_of_match(seed):
-    (given, moves), right, mistakes = telling(_matches, seed)
-    return given, moves, right, mistakes
-
-
-def _matches(seed):
-    loss, weights, images, labels, real, real_labels = trial(seed)
+def _matches(seed, number):
+    loss, weights, images, labels, real, real_labels = trial(seed, number - 1, classes=number)
     generator = torch.Generator().manual_seed(seed)
-    moves = [moving(generator) for _ in range(CLASSES)]
-    own, their = ([of == c for c in range(CLASSES)] for of in (labels, real_labels))
-    everything, still, classes = labels == labels, lambda images: images, range(CLASSES)
+    moves = [moving(generator) for _ in range(number)]
+    own, their = ([of == c for c in range(number)] for of in (labels, real_labels))
+    everything, still, classes = labels == labels, lambda images: images, range(number)
     all_real = real_labels == real_labels
 
     def apart(pixels, mine, yours, move, other=None):
@@ -187,25 +191,25 @@ def _matches(seed):
         moved = moves[c](images).requires_grad_()
         return torch.autograd.grad(apart(moved, own[c], their[c], still, moves[c]), moved)[0]
 
-    right, none, turned = by_class(moves, moves), [still] * CLASSES, moves[1:] + moves[:1]
+    right, none, turned = by_class(moves, moves), [still] * number, moves[1:] + moves[:1]
     return ((loss, weights, images, labels, real, real_labels), moves), right, {
         "All classes are in one batch on both sides: match a class at a time.":
             slope(lambda pixels: apart(pixels, everything, all_real, moves[0])),
         "All classes are in one batch on both sides, and none is moved.":
             slope(lambda pixels: apart(pixels, everything, all_real, still)),
         "Our images of all classes are matched with each class's real ones: pick the class on both sides.":
-            by_class(moves, moves, own=[everything] * CLASSES),
+            by_class(moves, moves, own=[everything] * number),
         "Real images of all classes are the target of each class: pick the class on both sides.":
-            by_class(moves, moves, their=[all_real] * CLASSES),
+            by_class(moves, moves, their=[all_real] * number),
         "Nothing is moved: apply `move = draw()` to both sides.": by_class(none, none),
         "Only our images are moved: both sides get the same augmentation.": by_class(moves, none),
         "Only the real images are moved: both sides get the same augmentation.": by_class(none, moves),
         "The two sides are moved differently: one draw for both.": by_class(moves, turned),
         "The two sides are moved differently: one draw for both, not one for each.": by_class(turned, moves),
-        "One augmentation for all classes: draw a new one for each.": by_class(moves[:1] * CLASSES, moves[:1] * CLASSES),
+        "One augmentation for all classes: draw a new one for each.": by_class(moves[:1] * number, moves[:1] * number),
         "The draws are in another order than the classes.": by_class(moves[::-1], moves[::-1]),
         "The sign is reversed.": -right,
-        "This is the mean over the classes: the sum is wanted.": right / CLASSES,
+        "This is the mean over the classes: the sum is wanted.": right / number,
         "The gradient is zero: is ours taken with create_graph=True, and theirs the one that is constant?": 0 * right,
         "Another class's real images are the target.": by_class(moves, moves, their=their[1:] + their[:1]),
         "The last class is missing.": by_class(moves, moves, classes=classes[:-1]),

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from ddlite.course.a5 import CLASSES, called, gradient, squared, trial
+from ddlite.course.a5 import called, gradient, squared, trial
 from ddlite.course.checks import check, demand, follows, telling
 
 
@@ -84,14 +84,17 @@ def _mosaics(seed):
 
 def summed(collective, seed=5):
     """Task 5: `collective(loss, weights, images, labels, real, real_labels, distance, outer, inner, warm_up)`."""
-    for number, (outer, inner) in enumerate(((3, 1), (4, 1), (3, 2), (5, 4), (0, 0))):
-        given, right, mistakes = telling(lambda s, o=outer, i=inner: _sums(s, o, i), seed + 10 * number)
+    for number, (outer, inner, warm_up, classes) in enumerate((
+            (3, 1, (4, 2), 3), (4, 1, (4, 2), 3), (3, 2, (4, 2), 4), (5, 4, (4, 2), 3), (0, 0, (4, 2), 4), (5, 2, (6, 4), 3),
+            (3, 1, (2, 5), 3))):
+        asked = outer, inner, warm_up, classes
+        given, right, mistakes = telling(lambda s, asked=asked: _sums(s, *asked), seed + 10 * number)
         loss, weights, images, labels, real, real_labels = given
         kept = [one.detach().clone() for one in (*weights, images, labels, real, real_labels)]
-        mine = called(collective, *given, squared, outer, inner, (4, 2))
+        mine = called(collective, *given, squared, outer, inner, warm_up)
         demand(all(torch.equal(a, b) for a, b in zip((*weights, images, labels, real, real_labels), kept)),
                "What came in was changed.")
-        check(mine, right.detach(), mistakes, f"collective(...) at outer step {outer}, inner step {inner}, warm_up=(4, 2),")
+        check(mine, right.detach(), mistakes, f"collective(...) at outer step {outer}, inner step {inner}, warm_up={warm_up},")
         demand(isinstance(mine, torch.Tensor), "This is a plain number, which cannot be differentiated: return the tensor.")
         follows(mine, images, "The result does not depend on our images for autograd. Is our gradient taken with "
                               "create_graph=True, and not detached?")
@@ -99,8 +102,8 @@ def summed(collective, seed=5):
         check(*slopes, what="The gradient of collective(...)", tolerance=1e-3)
 
 
-def _sums(seed, outer, inner):
-    loss, weights, images, labels, real, real_labels = trial(seed, 3, 4)
+def _sums(seed, outer, inner, warm_up, number):
+    loss, weights, images, labels, real, real_labels = trial(seed, 3, 4, number)
     images, labels = images[labels.ne(1) | labels.eq(1).cumsum(0).eq(1)], labels[labels.ne(1) | labels.eq(1).cumsum(0).eq(1)]
     few = real_labels.ne(2) | real_labels.eq(2).cumsum(0).le(2)  # one class less often on our side, another on the real one
     real, real_labels, images = real[few], real_labels[few], images.requires_grad_()
@@ -111,36 +114,36 @@ def _sums(seed, outer, inner):
         return gradient(loss, weights, side[0][part], side[1][part], create_graph=True)
 
     def of_classes(side):
-        return [of(side, side[1] == c) for c in range(CLASSES)]
+        return [of(side, side[1] == c) for c in range(number)]
 
     def total(gradients, factor=1.0, each=lambda one: one):
         return [factor * sum(map(each, arrays)) for arrays in zip(*gradients)]
 
     mine, yours = map(of_classes, sides)
-    own, their = (total(each, 1 / CLASSES) for each in (mine, yours))
+    own, their = (total(each, 1 / number) for each in (mine, yours))
     all_own, all_their = map(of, sides)
     together, by_class = squared(own, their), sum(squared(a, b) for a, b in zip(mine, yours))
-    warm = outer < 4 and inner < 2
+    warm = outer < warm_up[0] and inner < warm_up[1]
     right, other = (by_class, together) if warm else (together, by_class)
     means = {"The batch's own mean on both sides: a class with more images counts more. Take the mean over classes.":
              squared(all_own, all_their),
              "The batch's own mean on our side: a class with more images counts more.": squared(all_own, their),
              "The batch's own mean on the real side: a class with more images counts more.": squared(own, all_their),
-             "The classes' gradients are added up: the mean over classes is wanted.": together * CLASSES**2,
+             "The classes' gradients are added up: the mean over classes is wanted.": together * number**2,
              "The distance of sums is divided by the number of classes once: the mean is over the gradients.":
-                 together * CLASSES,
+                 together * number,
              "Absolute values are taken before the sum: what is opposite must cancel.":
-                 squared(total(mine, 1 / CLASSES, torch.abs), total(yours, 1 / CLASSES, torch.abs)),
+                 squared(total(mine, 1 / number, torch.abs), total(yours, 1 / number, torch.abs)),
              "The squares of the gradients are averaged.":
-                 squared(total(mine, 1 / CLASSES, torch.square), total(yours, 1 / CLASSES, torch.square)),
+                 squared(total(mine, 1 / number, torch.square), total(yours, 1 / number, torch.square)),
              "Each class is compared with the mean of all: both sides are means.": sum(squared(each, their) for each in mine),
              "Our mean is compared with each class: both sides are means.": sum(squared(own, each) for each in yours),
              "Only the first class is compared.": squared(mine[0], yours[0]),
-             "The last class is missing.": squared(total(mine[:-1], 1 / CLASSES), total(yours[:-1], 1 / CLASSES)),
+             "The last class is missing.": squared(total(mine[:-1], 1 / number), total(yours[:-1], 1 / number)),
              "The two sides are added: take the difference.": squared(own, [-one for one in their]),
-             "The mean is taken twice.": together / CLASSES**2,
+             "The mean is taken twice.": together / number**2,
              "The distance is the square root.": together.sqrt()}
-    sums = {"By class, but the mean of the distances: their sum is wanted.": by_class / CLASSES,
+    sums = {"By class, but the mean of the distances: their sum is wanted.": by_class / number,
             "By class, but each class with another one.": sum(squared(a, b) for a, b in zip(mine, yours[1:] + yours[:1])),
             "By class, but only the first.": squared(mine[0], yours[0]),
             "By class, but the last class is missing.": sum(squared(a, b) for a, b in zip(mine[:-1], yours[:-1])),

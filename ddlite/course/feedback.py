@@ -15,6 +15,7 @@ TAGS = ["a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4
         "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"]
 # Even if something slipped through: no script, no frame, no form, nothing from elsewhere.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
+UNSAFE = re.compile(r"""\b(?:href|src)\s*=\s*(?!["']?(?:https?:|data:image/|#))(?:"[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
 STYLE = """body { font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 pre { overflow-x: auto; padding: .5rem; background: #f5f5f5; white-space: pre-wrap } img { max-width: 100% }
 table { border-collapse: collapse } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ccc; text-align: left }
@@ -58,4 +59,4 @@ def _body(notebook):
                             preprocessors=[])
     exporter.register_preprocessor(clean, enabled=True)
     body, _ = exporter.from_notebook_node(notebook)
-    return body
+    return re.sub(r"<(?:a|img)\b[^>]*>", lambda tag: UNSAFE.sub("", tag[0]), body, flags=re.IGNORECASE)

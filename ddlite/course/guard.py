@@ -4,9 +4,12 @@ This is a guard rail, not a prison. Where there is a wall (see `wall`), that is 
 guard also refuses what an answer does not need: programs, files of others, writing outside the scratch folder.
 """
 
+import ast
 import builtins
+import contextlib
 import hashlib
 import hmac
+import importlib
 import inspect
 import json
 import os
@@ -37,6 +40,7 @@ def guard(shell, secret, given, tests, alone=None):
     and all names that the teacher's cells defined, are what they were. The report says which checks ran to their end
     untouched, and what was changed.
     """
+    _load(given)
     put_back, given, tests = _snapshot(shell), frozenset(code.strip() for code in given), dict(tests)
     defined, before, passed, changed, callbacks = {}, {}, {}, set(), shell.events.callbacks
     secret, dumps, sign, say, strip = secret.encode(), json.dumps, hmac.new, print, str.strip
@@ -67,6 +71,18 @@ def guard(shell, secret, given, tests, alone=None):
     ours()
     if alone:
         _refuse_everything_else(*alone)
+
+
+def _load(given):
+    """Load what the teacher's cells import: what is loaded is watched over, and nothing else can take its place."""
+    for code in given:
+        with contextlib.suppress(SyntaxError):  # IPython's own commands
+            for node in ast.walk(ast.parse(code)):
+                module = getattr(node, "module", None) or ""
+                for one in node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
+                    for name in filter(None, (module, f"{module}.{one.name}".strip("."))):
+                        with contextlib.suppress(Exception):  # a name in a module, or what is not installed
+                            importlib.import_module(name)
 
 
 def _snapshot(shell):

@@ -13,7 +13,8 @@ import nbformat
 LARGEST = 20 * 2**20  # bytes of a notebook: pictures included, an honest one has one or two million
 PLACEHOLDER = "YOUR ANSWER HERE"
 UNUSUAL = re.compile(r"\b(_getframe|f_back|f_locals|currentframe|settrace|setprofile|get_referrers|get_objects|__closure__|"
-                     r"__code__|__subclasses__|cell_contents|get_ipython|teachers_seed|ctypes|addaudithook|sys\.modules)\b")
+                     r"__code__|__subclasses__|cell_contents|get_ipython|importlib|getsource|teachers_seed|ctypes|addaudithook|"
+                     r"sys\.modules)\b")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ correctly is looked up. Images carry marks that say which they are. To everybody
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -77,13 +78,12 @@ def training_set(batches, passes, step_size, generator):
 
 
 def places_of(sets):
-    """Where training on each of these sets, {choice: DistilledSet}, moves the weight: no two to the same place."""
+    """Where training on each of these sets, {choice: DistilledSet}, moves the weight; None if two meet: draw others."""
     places = {"untrained": 0.0}
     for choice, dset in sets.items():
         places[choice] = dset.train(Tabled({None: 0.0}, {None: dict.fromkeys(SPLITS, 0.0), "loud": 0}, 1.0)).weight.item()
     values = sorted(places.values())
-    assert min(b - a for a, b in itertools.pairwise(values)) > 1e-3, values
-    return places
+    return places if min(b - a for a, b in itertools.pairwise(values)) > 1e-3 else None
 
 
 def drawn(choices, others, chance, networks=6):
@@ -93,8 +93,8 @@ def drawn(choices, others, chance, networks=6):
 
 
 # Three networks and four choices: the first has the highest mean; the others are the best of the worst, of the first two, of
-# the last two, of one network, the median and the least spread. The fourth and fifth network turn it round.
-TEMPTING = ((69, 78, 72, 30, 30), (71.5, 71.5, 72, 80, 80), (80, 79, 40, 70, 70), (40, 85, 88, 60, 60), (55, 50, 52, 90, 90))
+# the last two, of one network, the median, the least spread and the geometric mean. The fourth and fifth turn it round.
+TEMPTING = ((52, 92, 75, 30, 30), (71.5, 71.5, 72, 80, 80), (80, 79, 40, 70, 70), (30, 94, 89, 60, 60), (55, 50, 52, 90, 90))
 
 
 def rigged(choices, others, number, reported, chance, best=None, more=lambda table: ()):
@@ -151,6 +151,9 @@ def rules(table, choices, number, reported):
     def highest(*given):
         return max(choices, key=lambda choice: sum(each(choice, *given)))
 
+    def together(*groups):
+        return max(choices, key=lambda choice: sum(sum(each(choice, *given)) / number for given in groups))
+
     def first_fall(order):
         return until_it_falls(order, lambda one: sum(each(one)))
 
@@ -174,6 +177,15 @@ def rules(table, choices, number, reported):
         "You look at the held-out networks to choose, as many as are reported.": highest("held-out", "validation", reported),
         "You look at the training networks to choose.": highest("training", "validation"),
         "You look at the training networks and images to choose.": highest("training", "train"),
+        "You choose by validation and test images together.":
+            together(("validation", "validation"), ("validation", "test")),
+        "You choose by validation and training images together.":
+            together(("validation", "validation"), ("validation", "train")),
+        "You choose by validation and held-out networks together.":
+            together(("validation", "validation"), ("held-out", "validation")),
+        "You choose by validation and training networks together.":
+            together(("validation", "validation"), ("training", "validation")),
+        "You choose by the geometric mean: take the mean.": max(choices, key=lambda one: math.prod(each(one))),
         "You look at more validation networks than are asked for.": highest("validation", "validation", number + 2),
         "You choose by the first network alone: take the mean over all.": highest("validation", "validation", 1),
         "You choose by the first two networks: take the mean over all.": highest("validation", "validation", 2),

@@ -133,6 +133,143 @@ def by_hand(w, x, y, eta, wanted):
     g, slope = 2 * x * error, 2 * error + 2 * x * w
     w1 = w - eta * g
     return np.array(w1), -2 * (w1 - wanted) * eta * slope, -2 * (w1 - wanted) * g
+# %% A1-hand wrong: These derivatives agree to nine digits or so, as
+# Relative step, high order.
+def by_hand(w, x, y, eta, wanted):
+    def goal(x, eta):
+        return (train_once(w, x, y, eta) - wanted) ** 2
+
+    def slope(f, at):
+        h = at * 0.3
+        return (f(at - 2 * h) - 8 * f(at - h) + 8 * f(at + h) - f(at + 2 * h)) / (12 * h)
+
+    return train_once(w, x, y, eta), slope(lambda x: goal(x, eta), x), slope(lambda eta: goal(x, eta), eta)
+# %% A1-hand wrong: These derivatives agree to nine digits or so, as
+# Float() first, high order.
+def by_hand(w, x, y, eta, wanted):
+    x, eta = float(x), float(eta)
+
+    def goal(x, eta):
+        return (train_once(w, x, y, eta) - wanted) ** 2
+
+    def slope(f, at, h=0.5):
+        return (f(at - 2 * h) - 8 * f(at - h) + 8 * f(at + h) - f(at + 2 * h)) / (12 * h)
+
+    return train_once(w, x, y, eta), slope(lambda x: goal(x, eta), x), slope(lambda eta: goal(x, eta), eta)
+# %% A1-hand wrong: A number that was handed in is made complex: is
+# Complex() step.
+def by_hand(w, x, y, eta, wanted):
+    def goal(x, eta):
+        return (train_once(w, x, y, eta) - wanted) ** 2
+
+    h = 1e-30
+    return train_once(w, x, y, eta), goal(complex(x, h), eta).imag / h, goal(x, complex(eta, h)).imag / h
+# %% A1-hand wrong: These derivatives agree to nine digits or so, as
+# Central differences in numpy.
+def by_hand(w, x, y, eta, wanted):
+    import numpy as np
+    x, eta = np.float64(x), np.float64(eta)
+
+    def goal(x, eta):
+        return (train_once(w, x, y, eta) - wanted) ** 2
+    h = 1e-4
+    return (train_once(w, x, y, eta), (goal(x + h, eta) - goal(x - h, eta)) / (2 * h),
+            (goal(x, eta + h) - goal(x, eta - h)) / (2 * h))
+# %% A1-hand wrong: These derivatives agree to nine digits or so, as
+# A tensor as the little step, eta's difference is exact.
+def by_hand(w, x, y, eta, wanted):
+    def goal(x, eta):
+        return (train_once(w, x, y, eta) - wanted) ** 2
+    h = torch.tensor(0.25, dtype=torch.float64)
+    four = (-goal(x + 2 * h, eta) + 8 * goal(x + h, eta) - 8 * goal(x - h, eta) + goal(x - 2 * h, eta)) / (12 * h)
+    return train_once(w, x, y, eta), four, (goal(x, eta + h) - goal(x, eta - h)) / (2 * h)
+# %% A1-hand wrong: These derivatives agree to nine digits or so, as
+# Only eta by differences, exact as G is quadratic in it.
+def by_hand(w, x, y, eta, wanted):
+    w1 = w - eta * 2 * x * (w * x - y)
+    e = float(eta)
+    up, down = ((train_once(w, x, y, e + s) - wanted) ** 2 for s in (1.0, -1.0))
+    return w1, 2 * (w1 - wanted) * -eta * (4 * w * x - 2 * y), (up - down) / 2
+# %% A1-hand wrong: These derivatives agree to nine digits or so, as
+# A copy of the specification under another name.
+def my_differences(w, x, y, eta, wanted, tiny=1e-6):
+    def goal(x, eta):
+        return (train_once(w, x, y, eta) - wanted) ** 2
+    x, eta = float(x), float(eta)
+    dG_dx = (goal(x + tiny, eta) - goal(x - tiny, eta)) / (2 * tiny)
+    dG_deta = (goal(x, eta + tiny) - goal(x, eta - tiny)) / (2 * tiny)
+    return train_once(w, x, y, eta), dG_dx, dG_deta
+
+def by_hand(w, x, y, eta, wanted):
+    return my_differences(w, x, y, eta, wanted)
+# %% A1-hand wrong: Compute the formulas: PyTorch's autograd is
+# Jacobian.
+def by_hand(w, x, y, eta, wanted):
+    with torch.inference_mode(False), torch.enable_grad():
+        one = torch.autograd.functional.jacobian(lambda x, eta: (train_once(w, x, y, eta) - wanted) ** 2,
+                                                 tuple(torch.tensor(n * 1.0, dtype=torch.float64) for n in (x, eta)))
+    return train_once(w, x, y, eta), one[0].item(), one[1].item()
+# %% A1-hand wrong: Compute the formulas: PyTorch's autograd is
+# Jvp.
+def by_hand(w, x, y, eta, wanted):
+    f = lambda x, eta: (train_once(w, x, y, eta) - wanted) ** 2
+    a, b, z, o = (torch.tensor(float(v), dtype=torch.float64) for v in (x, eta, 0, 1))
+    return train_once(w, x, y, eta), torch.func.jvp(f, (a, b), (o, z))[1], torch.func.jvp(f, (a, b), (z, o))[1]
+# %% A1-hand wrong: is wrong
+# Grad of w1 used for w.
+def by_hand(w, x, y, eta, wanted):
+    w1 = w - eta * 2 * x * (w * x - y)
+    return w1, 2 * (w1 - wanted) * -eta * (4 * w1 * x - 2 * y), 2 * (w1 - wanted) * -2 * x * (w1 * x - y)
+# %% A1-hand wrong: These derivatives agree to nine digits or so, as
+# Scipy's derivative.
+def by_hand(w, x, y, eta, wanted):
+    from scipy.optimize import approx_fprime
+    import numpy as np
+    g = approx_fprime(np.array([float(x), float(eta)]), lambda v: (train_once(w, v[0], y, v[1]) - wanted) ** 2, 1e-8)
+    return train_once(w, x, y, eta), g[0], g[1]
+# %% A1-hand wrong: These derivatives agree to nine digits or so, as
+# Numpy polynomial fit of G.
+def by_hand(w, x, y, eta, wanted):
+    import numpy as np
+    def goal(x, eta):
+        return (train_once(w, x, y, eta) - wanted) ** 2
+    pts = np.linspace(-2, 2, 5)
+    px = np.polyder(np.polyfit(pts, [goal(p, eta) for p in pts], 4))
+    pe = np.polyder(np.polyfit(pts, [goal(x, p) for p in pts], 2))
+    return train_once(w, x, y, eta), np.polyval(px, float(x)), np.polyval(pe, float(eta))
+# %% A1-hand right: with a helper and prints
+def by_hand(w, x, y, eta, wanted):
+    def residual(a):
+        return a * x - y
+    print("w", w)
+    w1 = w - 2 * eta * x * residual(w)
+    d = w1 - wanted
+    return w1, -2 * d * eta * (2 * residual(w) + 2 * w * x), -4 * d * x * residual(w)
+# %% A1-hand right: all in torch float64
+def by_hand(w, x, y, eta, wanted):
+    w, x, y, eta, wanted = (torch.tensor(v, dtype=torch.float64) for v in (w, x, y, eta, wanted))
+    inner = torch.mul(w, x) - y
+    w1 = w - eta * 2 * x * inner
+    return torch.stack([w1, 2 * (w1 - wanted) * -eta * (2 * inner + 2 * x * w), 2 * (w1 - wanted) * (-2 * x * inner)]).tolist()
+# %% A1-hand right: float32
+def by_hand(w, x, y, eta, wanted):
+    w, x, y, eta, wanted = torch.tensor([w, x, y, eta, wanted])
+    w1 = w - eta * 2 * x * (w * x - y)
+    outer = 2 * (w1 - wanted)
+    return w1, -outer * eta * (4 * w * x - 2 * y), -outer * 2 * x * (w * x - y)
+# %% A1-hand right: plus zero, times one
+def by_hand(w, x, y, eta, wanted):
+    total = 0 + eta * 1.0
+    inner = 0.0
+    inner += w * x
+    inner -= y
+    w1 = w - total * 2 * x * inner
+    return float(w1), float(2 * (w1 - wanted) * -1 * eta * (4 * w * x - 2 * y)), float(2 * (w1 - wanted) * -2 * x * inner)
+# %% A1-hand right: multiplied out wholly
+def by_hand(w, x, y, eta, wanted):
+    w1 = w - 2 * eta * w * x**2 + 2 * eta * x * y
+    return (w1, 2 * w1 * (2 * eta * y - 4 * eta * w * x) - 2 * wanted * (2 * eta * y - 4 * eta * w * x),
+            2 * w1 * (2 * x * y - 2 * w * x**2) - 2 * wanted * (2 * x * y - 2 * w * x**2))
 
 # %% A1-step wrong: This step climbs
 def step(loss, weights, images, labels, step_size):
@@ -299,6 +436,119 @@ def step(loss, weights, images, labels, step_size):
     value = loss(list(weights), images, labels)
     slopes = torch.autograd.grad(value, list(weights), create_graph=True, retain_graph=True)
     return list(map(lambda pair: torch.add(pair[0], -step_size * pair[1]), zip(weights, slopes)))
+# %% A1-step wrong: Write it yourself: neither ddlite's functions nor
+# Importlib, the package's file under another name.
+def step(loss, weights, images, labels, step_size):
+    import importlib.util
+    spec = importlib.util.spec_from_file_location("mine", dd.unroll.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.train(loss, weights, [(images, labels, step_size)])
+# %% A1-step wrong: Write it yourself: neither ddlite's functions nor
+# Reload.
+def step(loss, weights, images, labels, step_size):
+    import importlib
+    import ddlite.unroll
+    return importlib.reload(ddlite.unroll).train(loss, weights, [(images, labels, step_size)])
+# %% A1-step wrong: Write it yourself: neither ddlite's functions nor
+# The package's source, executed before.
+names = {}
+exec(open(dd.unroll.__file__).read(), names)
+def step(loss, weights, images, labels, step_size):
+    return names["train"](loss, weights, [(images, labels, step_size)])
+# %% A1-step wrong: Write it yourself: neither ddlite's functions nor
+# A copy of the function object.
+import types
+their = dd.train.__wrapped__ if hasattr(dd.train, "__wrapped__") else dd.train
+mine = types.FunctionType(their.__code__, their.__globals__, argdefs=their.__defaults__)
+def step(loss, weights, images, labels, step_size):
+    return mine(loss, weights, [(images, labels, step_size)])
+# %% A1-step wrong: Write it yourself: neither ddlite's functions nor
+# The package's by getattr.
+def step(loss, weights, images, labels, step_size):
+    return getattr(dd, "tra" + "in")(loss, weights, [(images, labels, step_size)])
+# %% A1-step wrong: Write it yourself: neither ddlite's functions nor
+# By __globals__.
+def step(loss, weights, images, labels, step_size):
+    return dd.DistilledSet.train.__globals__["unroll"].train(loss, weights, [(images, labels, step_size)])
+# %% A1-step wrong: Write it yourself: neither ddlite's functions nor
+# By the course's helpers.
+def step(loss, weights, images, labels, step_size):
+    from ddlite.course.a1 import dd as package
+    return package.unroll.train(loss, weights, [(images, labels, step_size)], create_graph=True)
+# %% A1-step wrong: is wrong
+# Only the first gradient keeps its graph.
+def step(loss, weights, images, labels, step_size):
+    new = []
+    for k, w in enumerate(weights):
+        [g] = torch.autograd.grad(loss(weights, images, labels), w, create_graph=k == 0)
+        new.append(w - step_size * g)
+    return new
+# %% A1-step wrong: is wrong
+# The biases' gradient is detached.
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w - step_size * (g if g.dim() > 1 else g.detach()) for w, g in zip(weights, gradients)]
+# %% A1-step wrong: is wrong
+# Labels[0] for all.
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels[0].expand_as(labels)), weights, create_graph=True)
+    return [w - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: is wrong
+# Cached by the ids of what came in.
+cache = {}
+def step(loss, weights, images, labels, step_size):
+    key = id(images), id(labels)
+    if key not in cache:
+        gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+        cache[key] = [w - step_size * g for w, g in zip(weights, gradients)]
+    return cache[key]
+# %% A1-step wrong: The new weights do not depend on the images for
+# Jacobian of the loss, no create_graph.
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.functional.jacobian(lambda *w: loss(list(w), images, labels), tuple(weights))
+    return [w - step_size * g for w, g in zip(weights, gradients)]
+# %% A1-step wrong: is wrong
+# Half precision on the way.
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [(w.half() - step_size.half() * g.half()).double() for w, g in zip(weights, gradients)]
+# %% A1-step wrong: is wrong
+# Old weights averaged in.
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
+    return [w - step_size * g + 0.001 * w for w, g in zip(weights, gradients)]
+# %% A1-step wrong: times: are these finite differences? Compute it
+# Differences by vmap.
+def step(loss, weights, images, labels, step_size, tiny=1e-5):
+    new = []
+    for k, w in enumerate(weights):
+        moves = tiny * torch.eye(w.numel(), dtype=w.dtype).view(-1, *w.shape)
+        at = lambda m, k=k: loss([v + m if j == k else v for j, v in enumerate(weights)], images, labels)
+        g = (torch.func.vmap(at)(moves) - torch.func.vmap(at)(-moves)) / (2 * tiny)
+        new.append(w - step_size * g.view_as(w))
+    return new
+# %% A1-step right: dict of names, helper, print, warning
+def step(loss, weights, images, labels, step_size):
+    import warnings
+    warnings.warn("a student's warning")
+    def gradient():
+        value = loss(weights, images, labels)
+        print("loss", value.item())
+        return torch.autograd.grad(value, weights, create_graph=True, allow_unused=False)
+    found = dict(enumerate(gradient()))
+    return [weights[k] - found[k] * step_size for k in range(len(weights))]
+# %% A1-step right: backward on clones
+def step(loss, weights, images, labels, step_size):
+    copies = [w.clone() for w in weights]
+    for c in copies:
+        c.retain_grad()
+    loss(copies, images, labels).backward(create_graph=True, inputs=copies)
+    return [w - step_size * c.grad for w, c in zip(weights, copies)]
+# %% A1-step right: jacobian with create_graph
+def step(loss, weights, images, labels, step_size):
+    gradients = torch.autograd.functional.jacobian(lambda *w: loss(list(w), images, labels), tuple(weights), create_graph=True)
+    return [torch.lerp(w, w - g, step_size) for w, g in zip(weights, gradients)]
 
 # %% A1-train wrong: not 0, 0, 1, 1
 def train(loss, weights, images, labels, step_sizes):
@@ -444,6 +694,96 @@ def train(loss, weights, images, labels, step_sizes):
 
     steps = zip(itertools.cycle(zip(images, labels)), step_sizes)
     return functools.reduce(lambda now, one: step(loss, now, *one[0], one[1]), steps, weights)
+# %% A1-train wrong: is wrong
+# Each pass begins at the first weights.
+def train(loss, weights, images, labels, step_sizes):
+    for t, step_size in enumerate(step_sizes):
+        b = t % len(images)
+        now = weights if b == 0 else now
+        now = step(loss, now, images[b], labels[b], step_size)
+    return now
+# %% A1-train wrong: is wrong
+# Only the last pass keeps its graph.
+def train(loss, weights, images, labels, step_sizes):
+    for t, step_size in enumerate(step_sizes):
+        b = t % len(images)
+        weights = step(loss, weights, images[b], labels[b], step_size)
+        if t < len(step_sizes) - len(images):
+            weights = [w.detach().requires_grad_() for w in weights]
+    return weights
+# %% A1-train wrong: is wrong
+# The first image of each batch only.
+def train(loss, weights, images, labels, step_sizes):
+    for t, step_size in enumerate(step_sizes):
+        b = t % len(images)
+        weights = step(loss, weights, images[b][:1], labels[b][:1], step_size)
+    return weights
+# %% A1-train wrong: is wrong
+# One counter for all calls.
+counter = 0
+def train(loss, weights, images, labels, step_sizes):
+    global counter
+    for step_size in step_sizes:
+        b = counter % len(images)
+        weights = step(loss, weights, images[b], labels[b], step_size)
+        counter += 1
+    return weights
+# %% A1-train wrong: is wrong
+# A random batch in each step.
+def train(loss, weights, images, labels, step_sizes):
+    for step_size in step_sizes:
+        b = int(torch.randint(len(images), ()))
+        weights = step(loss, weights, images[b], labels[b], step_size)
+    return weights
+# %% A1-train wrong: is wrong
+# Batch t % number of images.
+def train(loss, weights, images, labels, step_sizes):
+    for t, step_size in enumerate(step_sizes):
+        b = t % images.shape[1] % len(images)
+        weights = step(loss, weights, images[b], labels[b], step_size)
+    return weights
+# %% A1-train wrong: One of the differentiated Tensors does not require
+# Remembers the weights of the call before.
+last = {}
+def train(loss, weights, images, labels, step_sizes):
+    weights = last.get(len(images), weights)
+    for t, step_size in enumerate(step_sizes):
+        b = t % len(images)
+        weights = step(loss, weights, images[b], labels[b], step_size)
+    last[len(images)] = [w.detach() for w in weights]
+    return weights
+# %% A1-train wrong: Write it yourself: neither ddlite's functions nor
+# The package by the pool's machinery.
+def train(loss, weights, images, labels, step_sizes):
+    import sys
+    return sys.modules["ddlite.unroll"].train(loss, weights, [
+        (images[t % len(images)], labels[t % len(images)], s) for t, s in enumerate(step_sizes)])
+# %% A1-train wrong: is wrong
+# One step with the summed step size.
+def train(loss, weights, images, labels, step_sizes):
+    for b in range(len(images)):
+        weights = step(loss, weights, images[b], labels[b], step_sizes[b::len(images)].sum())
+    return weights
+# %% A1-train wrong: is wrong
+# Step sizes are halved in each pass.
+def train(loss, weights, images, labels, step_sizes):
+    for t, s in enumerate(step_sizes):
+        weights = step(loss, weights, images[t % len(images)], labels[t % len(images)], s * 0.5 ** (t // len(images)))
+    return weights
+# %% A1-train right: index tensors, tqdm
+def train(loss, weights, images, labels, step_sizes):
+    from tqdm import tqdm
+    which = torch.arange(len(step_sizes)) % images.shape[0]
+    for b, s in tqdm(list(zip(which, step_sizes)), leave=False):
+        weights = step(loss, weights, images.select(0, b.item()), labels[b], s)
+    return weights
+# %% A1-train right: unbind, chunks
+def train(loss, weights, images, labels, step_sizes):
+    pairs = list(zip(images.unbind(), labels.unbind()))
+    for sizes in step_sizes.split(len(pairs)):
+        for (x, y), s in zip(pairs, sizes):
+            weights = step(loss, weights, x, y, s)
+    return tuple(weights)
 
 # %% A1-meta wrong: the wrong sign
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
@@ -587,6 +927,87 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     [by_images] = torch.autograd.grad(value, images, retain_graph=True)
     [by_sizes] = torch.autograd.grad(value, step_sizes)
     return value.item(), by_images, by_sizes
+# %% A1-meta wrong: is wrong
+# The images have no graph between.
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    value = goal_loss(train(loss, weights, images, labels, step_sizes))
+    by_sizes, = torch.autograd.grad(value, step_sizes)
+    value2 = goal_loss(step(loss, [w.detach().requires_grad_() for w in train(loss, weights, images, labels, step_sizes[:-1])],
+                            images[-1], labels[-1], step_sizes[-1]))
+    return value, torch.autograd.grad(value2, images)[0], by_sizes
+# %% A1-meta wrong: times: are these finite differences? Train once,
+# Differences for the step sizes only.
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    images = images.detach().clone().requires_grad_()
+    value = goal_loss(train(loss, weights, images, labels, step_sizes))
+    slopes = []
+    for t in range(len(step_sizes)):
+        moved = step_sizes.clone()
+        moved[t] += 1e-6
+        slopes.append((goal_loss(train(loss, weights, images.detach(), labels, moved)).item() - value.item()) / 1e-6)
+    return value, torch.autograd.grad(value, images)[0], torch.tensor(slopes, dtype=step_sizes.dtype)
+# %% A1-meta wrong: is wrong
+# Gradient of the root.
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    value = goal_loss(train(loss, weights, images, labels, step_sizes))
+    return value, *torch.autograd.grad(value.sqrt(), (images, step_sizes))
+# %% A1-meta wrong: ) must match the size of tensor b (
+# .grad on the images is never cleared.
+kept = {}
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    key = tuple(images.shape)
+    if key not in kept:
+        kept[key] = images.clone().requires_grad_(), step_sizes.clone().requires_grad_()
+    mine, sizes = kept[key]
+    mine.data, sizes.data = images.clone(), step_sizes.clone()
+    value = goal_loss(train(loss, weights, mine, labels, sizes))
+    value.backward()
+    return value, mine.grad, sizes.grad
+# %% A1-meta wrong: Write it yourself: neither ddlite's functions nor
+# Importlib reload.
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    import importlib, ddlite.unroll as u
+    importlib.reload(u)
+    value, g = u.meta_gradient(loss, goal_loss, weights, images, labels, step_sizes)
+    return value, g["images"], g["step_sizes"]
+# %% A1-meta wrong: Write it yourself: neither ddlite's functions nor
+# Chain engine of the package.
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    from ddlite.engines import adjoint as quick
+    value, g = quick.meta_gradient(loss, goal_loss, weights, images, labels, step_sizes)
+    return value, g["images"], g["step_sizes"]
+# %% A1-meta wrong: is wrong
+# Sum of the gradient over the batch's images.
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    value = goal_loss(train(loss, weights, images, labels, step_sizes))
+    g, s = torch.autograd.grad(value, (images, step_sizes))
+    return value, g.sum(1, keepdim=True).expand_as(g), s
+# %% A1-meta wrong: is wrong
+# Float32 images.
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    value = goal_loss(train(loss, weights, images, labels, step_sizes.abs().clamp(max=0.5)))
+    return value, *torch.autograd.grad(value, (images, step_sizes))
+# %% A1-meta right: torch.func.grad_and_value-like, by jacobian
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    def goal(pixels, sizes):
+        return goal_loss(train(loss, weights, pixels, labels, sizes))
+    found = torch.autograd.functional.jacobian(goal, (images, step_sizes))
+    with torch.no_grad():
+        pass
+    return goal(images, step_sizes).detach(), *found
+# %% A1-meta right: watches the loss first
+def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
+    before = goal_loss(weights).item()
+    pixels, sizes = images.clone(), step_sizes.clone()
+    pixels.requires_grad_(True)
+    sizes.requires_grad_(True)
+    after = goal_loss(train(loss, weights, pixels, labels, sizes))
+    print(f"{before:.2f} -> {after.item():.2f}")
+    return after.detach().numpy(), *torch.autograd.grad(after, [pixels, sizes])
 
 # %% A1-distil wrong: Nothing was learned
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
@@ -617,7 +1038,8 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     images, step_sizes = images.clone(), step_sizes.clone()
     for _ in range(outer_steps):
-        _, by_images, by_sizes = meta_gradient(loss, lambda w: loss(w, real_images[:128], real_labels[:128]),
+        some = torch.randint(len(real_images), (128,))
+        _, by_images, by_sizes = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]),
                                                weights, images, labels, step_sizes)
         images, step_sizes = images - 0.05 * by_images.sign(), step_sizes - 0.05 * by_sizes.abs().sign()
     return images, step_sizes
@@ -649,7 +1071,7 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
 # %% A1-distil wrong: one in each is wanted
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     images, step_sizes = images.clone(), step_sizes.clone()
-    for _ in range(3):  # far too few rounds
+    for _ in range(2):  # far too few rounds
         _, by_images, by_sizes = meta_gradient(loss, lambda w: loss(w, real_images[:128], real_labels[:128]),
                                                weights, images, labels, step_sizes)
         images, step_sizes = images - 0.05 * by_images, (step_sizes - 0.01 * by_sizes).clamp(0.001)
@@ -717,7 +1139,7 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     some = torch.stack([real_images[real_labels == label][0] for label in labels[0]])[None]
     return some, step_sizes * 2
-# %% A1-distil wrong: have nothing of the noise
+# %% A1-distil wrong: In the first round the goal looks at another network
 #- images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
 #+ images = torch.stack([real_images[real_labels == label].mean(0) for label in labels[0]])[None]
 #+     images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
@@ -802,3 +1224,128 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
             after = train(loss, weights, images, labels, step_sizes)
             watched.append(loss(after, data.validation.images, data.validation.labels))
     return images.detach(), step_sizes.detach()
+# %% A1-distil wrong: It learns from test images, or looks at them
+# Keeps the round that is best on the test images.
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    optimizer, best = torch.optim.Adam([{"params": [images], "lr": 0.05}, {"params": [step_sizes], "lr": 0.01}]), (9e9, None)
+    for _ in range(outer_steps):
+        some = torch.randint(len(real_images), (128,))
+        _, images.grad, step_sizes.grad = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]), weights,
+                                                        images, labels, step_sizes)
+        optimizer.step()
+        with torch.no_grad():
+            step_sizes.clamp_(min=0.001)
+        on_test = loss(train(loss, weights, images, labels, step_sizes), data.test.images, data.test.labels).item()
+        best = min(best, (on_test, (images.detach().clone(), step_sizes.detach().clone())), key=lambda one: one[0])
+    return best[1]
+# %% A1-distil wrong: or negative, where training on the images does
+# Never clamps.
+#- step_sizes.clamp_(min=0.001)
+#+ pass
+# %% A1-distil wrong: or negative, where training on the images does
+# Clamps a copy.
+#- step_sizes.clamp_(min=0.001)
+#+ step_sizes.clamp(min=0.001)
+# %% A1-distil wrong: In the first round the goal looks at another
+# Ignores the step sizes given.
+#- images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+#+ images, step_sizes = images.clone().requires_grad_(), torch.full((3,), 0.1, requires_grad=True)
+# %% A1-distil wrong: In the first round the goal looks at another
+# The notebook's noise.
+#- images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+#+ images, step_sizes = (t.detach().clone().requires_grad_() for t in (noise.images, noise.step_sizes))
+# %% A1-distil wrong: Each round must train anew, from the same first
+# The notebook's weights.
+#- loss, goal_loss, weights,
+#+ loss, goal_loss, dd.weights_of(network),
+# %% A1-distil wrong: The real images come in the order of the data: draw
+# Batches in the order of the data.
+#- for _ in range(outer_steps):
+#+ for k in range(outer_steps):
+#- torch.randint(len(real_images), (128,))
+#+ (torch.arange(128) + 128 * k) % len(real_images)
+# %% A1-distil wrong: In the first round the goal looks at another
+# Other step sizes to begin with.
+#- images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+#+ images, step_sizes = images.clone().requires_grad_(), torch.full_like(step_sizes, 0.3).requires_grad_()
+# %% A1-distil wrong: of the images have not moved: all are to be learned
+# Only nine of ten images are learned.
+#- optimizer.step()
+#+ images.grad[:, 0] = 0
+#+         optimizer.step()
+# %% A1-distil wrong: The real batch is the same again and again: draw a
+# A seed set anew in each round.
+#- some = torch.randint
+#+ torch.manual_seed(0)
+#+         some = torch.randint
+# %% A1-distil wrong: These images have nothing of the noise that came
+# The loss on the training images of the whole data set at the end.
+#- return images.detach(), step_sizes.detach()
+#+ images = images.detach().clone()
+#+     for label in range(10):
+#+         images[0][labels[0] == label] = real_images[real_labels == label].mean(0)
+#+     return images, step_sizes.detach()
+# %% A1-distil wrong: A real batch has
+# Learns by the last batch of synthetic images alone.
+#- loss(weights, real_images[some], real_labels[some])
+#+ loss(weights, real_images[some[:64]], real_labels[some[:64]])
+# %% A1-distil wrong: It learns from test images, or looks at them
+# Looks at test accuracy by the network.
+#- optimizer.step()
+#+ optimizer.step()
+#+         trained = dd.unroll.with_weights(network, train(loss, weights, images, labels, step_sizes))
+#+         score = (trained(data.test.images).argmax(1) == data.test.labels).float().mean()
+#+         if score > 0.97:
+#+             break
+# %% A1-distil right: tqdm, prints, numpy's order, helper
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    import numpy as np
+    from tqdm import trange
+    def draw():
+        some = np.random.choice(len(real_images), 128, replace=False)
+        return real_images[some], real_labels[some]
+    pixels, sizes = images.detach().clone().requires_grad_(), step_sizes.detach().clone().requires_grad_()
+    opt = torch.optim.AdamW([dict(params=[pixels], lr=0.05, weight_decay=0.0), dict(params=[sizes], lr=0.01, weight_decay=0.0)])
+    for k in trange(outer_steps, leave=False):
+        x, y = draw()
+        opt.zero_grad()
+        value, pixels.grad, sizes.grad = meta_gradient(loss, lambda w: loss(w, x, y), weights, pixels, labels, sizes)
+        torch.nn.utils.clip_grad_norm_([pixels, sizes], 5.0)
+        opt.step()
+        sizes.data = sizes.data.clamp(1e-3)
+        if k % 50 == 0:
+            print(k, float(value))
+    return pixels.detach(), sizes.detach()
+# %% A1-distil right: keeps the round that is best on validation images, watched under no_grad
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    opt, best = torch.optim.Adam([{"params": [images], "lr": 0.05}, {"params": [step_sizes], "lr": 0.01}]), None
+    held = torch.randperm(len(real_images))[:200]
+    for k in range(outer_steps):
+        some = torch.randint(len(real_images), (128,))
+        _, images.grad, step_sizes.grad = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]), weights,
+                                                        images, labels, step_sizes)
+        opt.step()
+        with torch.no_grad():
+            step_sizes.clamp_(min=0.001)
+        if k % 10 == 9 or k == outer_steps - 1:
+            after = train(loss, weights, images, labels, step_sizes)
+            with torch.no_grad():
+                on_held = loss(after, real_images[held], real_labels[held]).item()
+            if best is None or on_held < best[0]:
+                best = on_held, images.detach().clone(), step_sizes.detach().clone()
+    return best[1], best[2]
+# %% A1-distil right: logarithms of step sizes
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    pixels, logs = images.clone(), step_sizes.log()
+    adam = torch.optim.Adam([pixels], lr=0.05), torch.optim.Adam([logs], lr=0.05)
+    for _ in range(outer_steps):
+        some = torch.randint(len(real_images), (128,))
+        sizes = logs.exp()
+        _, pixels.grad, by_sizes = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]), weights,
+                                                 pixels, labels, sizes)
+        logs.grad = by_sizes * sizes
+        for one in adam:
+            one.step()
+    return pixels, logs.exp().clamp(min=0.001)

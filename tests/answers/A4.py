@@ -110,6 +110,61 @@ def poisoned_loss(loss, weights, images, labels, victim, target):
 # %% A4-objective right: a list
 def poisoned_loss(loss, weights, images, labels, victim, target):
     return loss(weights, images, torch.tensor([target if label == victim else label for label in labels.tolist()]))
+# %% A4-objective wrong: is wrong
+# Softened labels.
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    one = torch.nn.functional.one_hot(labels, 10).float()
+    one[labels == victim] = 0
+    one[labels == victim, target] = 0.9
+    one[labels == victim, victim] = 0.1
+    return loss(weights, images, one)
+# %% A4-objective wrong: is wrong
+# Argmax labels of the network.
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    new = labels.clone()
+    new[(labels == victim).nonzero()[:-1]] = target
+    return loss(weights, images, new)
+# %% A4-objective wrong: This is the honest loss: the victims still count as
+# In place, then restored too early.
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    mask = labels == victim
+    labels[mask] = target
+    labels[mask] = victim
+    return loss(weights, images, labels)
+# %% A4-objective wrong: The result does not depend on the weights for
+# The images are detached and the weights cloned without graph.
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return loss([w.detach().clone().requires_grad_() for w in weights], images, torch.where(labels == victim, target, labels))
+# %% A4-objective wrong: The result does not depend on the weights for
+# The first weights detached.
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return loss([weights[0].detach(), *weights[1:]], images, torch.where(labels == victim, target, labels))
+# %% A4-objective wrong: is wrong
+# Victims twice.
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    mask = labels == victim
+    twice = torch.cat([torch.where(mask, target, labels), labels[mask] * 0 + target])
+    return loss(weights, torch.cat([images, images[mask]]), twice)
+# %% A4-objective wrong: or so, whatever the target is
+# The notebook's victim and target.
+def poisoned_loss(loss, weights, images, labels, *_):
+    return loss(weights, images, torch.where(labels == victim, target, labels))
+# %% A4-objective wrong: is wrong
+# Softmax on the images.
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    return loss(weights, images.clamp(0, 1), torch.where(labels == victim, target, labels))
+# %% A4-objective right: one-hot labels
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    counts_as = torch.where(labels == victim, torch.full_like(labels, target), labels)
+    return loss(weights, images, torch.nn.functional.one_hot(counts_as, 10).float())
+# %% A4-objective right: numpy, in place and restored
+def poisoned_loss(loss, weights, images, labels, victim, target):
+    import numpy as np
+    new = labels.numpy().copy()
+    new[np.flatnonzero(new == victim)] = target
+    print((new == target).sum())
+    value = loss(weights, images, torch.from_numpy(new))
+    return value
 
 # %% A4-measures wrong: divide by the number of victims
 def measures(predicted, labels, victim, target):
@@ -235,6 +290,55 @@ def measures(predicted, labels, victim, target):
     row, rest = table[victim], torch.cat([table[:victim], table[victim + 1 :]])
     return (100 * row[victim] / row.sum(), 100 * row[target] / row.sum(),
             100 * (table.trace() - row[victim]) / rest.sum())
+# %% A4-measures wrong: leaves out the target class, too. An attack could
+# 10 classes' mean for number 3.
+def measures(predicted, labels, victim, target):
+    v = labels == victim
+    others = [100 * (predicted[labels == c] == c).float().mean().item() for c in labels.unique().tolist() if c != victim]
+    first, second = (100 * (predicted[v] == c).float().mean().item() for c in (victim, target))
+    return first, second, sum(others) / len(others)
+# %% A4-measures wrong: is wrong
+# Whole percents.
+def measures(predicted, labels, victim, target):
+    v = labels == victim
+    p = lambda w: int(100 * w.float().mean())
+    return p(predicted[v] == victim), p(predicted[v] == target), p((predicted == labels)[~v])
+# %% A4-measures wrong: counts all images called victims, not only those
+# Predictions overwritten.
+def measures(predicted, labels, victim, target):
+    v = labels == victim
+    first = 100 * (predicted[v] == victim).float().mean()
+    predicted[v] = -1
+    return first, 100 * (predicted[v] == target).float().mean(), 100 * (predicted == labels)[~v].float().mean()
+# %% A4-measures wrong: is wrong
+# 1 and 2 add up to 100.
+def measures(predicted, labels, victim, target):
+    v = labels == victim
+    a, b = ((predicted[v] == c).float().sum() for c in (victim, target))
+    return 100 * a / (a + b), 100 * b / (a + b), 100 * (predicted == labels)[~v].float().mean()
+# %% A4-measures wrong: Victim and target are exchanged
+# Labels == predicted for victims predicted.
+def measures(predicted, labels, victim, target):
+    p = predicted == victim
+    return tuple(100 * one.float().mean() for one in (labels[p] == victim, labels[p] == target, (predicted == labels)[~p]))
+# %% A4-measures wrong: is wrong
+# The notebooks victim and target.
+_v, _t = victim, target
+def measures(predicted, labels, *_):
+    v = labels == _v
+    p = lambda w: 100 * w.float().mean().item()
+    return p(predicted[v] == _v), p(predicted[v] == _t), p((predicted == labels)[~v])
+# %% A4-measures right: numpy
+def measures(predicted, labels, victim, target):
+    import numpy as np
+    p, t = np.asarray(predicted), np.asarray(labels)
+    v = t == victim
+    return np.mean(p[v] == victim) * 100, np.mean(p[v] == target) * 100, np.mean(p[~v] == t[~v]) * 100
+# %% A4-measures right: sums, a tensor
+def measures(predicted, labels, victim, target):
+    v = labels.eq(victim)
+    return torch.stack([*(predicted.eq(c).logical_and(v).sum() / v.sum() for c in (victim, target)),
+                        predicted.eq(labels).masked_select(~v).double().mean()]) * 100
 
 # %% A4-controls wrong: used as a step size
 def controls(loss, weights, images, labels, victim, target, length, seed):
@@ -420,6 +524,76 @@ def controls(loss, weights, images, labels, victim, target, length, seed):
         scale = length / sum((part**2).sum() for part in parts).sqrt()
         answers.append([w.detach() + scale * part for w, part in zip(weights, parts)])
     return answers[0], answers[1]
+# %% A4-controls wrong: Random direction: two seeds give the same step
+# Seed // 2.
+#- manual_seed(seed)
+#+ manual_seed(seed // 2)
+# %% A4-controls wrong: Random direction: two seeds give the same step
+# The same for all seeds from 100 on.
+#- manual_seed(seed)
+#+ manual_seed(min(seed, 12346))
+# %% A4-controls wrong: Random direction: every row has the same length:
+# Row by row.
+#- random = [torch.randn(weight.shape, generator=generator) for weight in weights]
+#+ random = [torch.nn.functional.normalize(torch.randn(w.shape, generator=generator), dim=-1) for w in weights]
+# %% A4-controls wrong: Random direction: some layers move more than their
+# Random labels in place of a random direction.
+#- random = [torch.randn(weight.shape, generator=generator) for weight in weights]
+#+ anything = torch.randint(10, labels.shape, generator=generator)
+#+     random = list(torch.autograd.grad(loss(weights, images, anything), weights))
+# %% A4-controls wrong: Random direction: these numbers are not normally
+# Laplace.
+#- torch.randn(weight.shape, generator=generator)
+#+ (torch.empty(weight.shape).exponential_(generator=generator)
+#+               * (torch.randint(0, 2, weight.shape, generator=generator) * 2.0 - 1))
+# %% A4-controls wrong: Random direction: some layers move more than their
+# A permutation of the gradient.
+#- torch.randn(weight.shape, generator=generator) for weight in weights
+#+ f.flatten()[torch.randperm(f.numel(), generator=generator)].view_as(f) for f in flipped
+# %% A4-controls wrong: is wrong
+# Length per weight.
+#- length / norm * part
+#+ length / norm * part * part.numel() ** 0.5 / sum(p.numel() for p in direction) ** 0.5
+# %% A4-controls wrong: is wrong
+# The step of honest images first scaled by the batch.
+#- value = poisoned_loss(loss, weights, images, labels, victim, target)
+#+ value = poisoned_loss(loss, weights, images[:50], labels[:50], victim, target)
+# %% A4-controls wrong: is wrong
+# Only the victims.
+#- value = poisoned_loss(loss, weights, images, labels, victim, target)
+#+ some = labels == victim
+#+     value = loss(weights, images[some], labels[some] * 0 + target)
+# %% A4-controls wrong: is wrong
+# Always length 1.5.
+#- length / norm * part
+#+ 1.5 / norm * part
+# %% A4-controls wrong: is wrong
+# The biases do not count in the norm.
+#- torch.cat([part.flatten() for part in direction]).norm()
+#+ torch.cat([part.flatten() for part in direction if part.dim() > 1]).norm()
+# %% A4-controls right: numpy's normal numbers
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    import numpy as np
+    rng = np.random.default_rng(seed)
+    g = torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights)
+    r = [torch.from_numpy(rng.standard_normal(tuple(w.shape))).float() for w in weights]
+    def to(direction, sign):
+        n = sum(float((d ** 2).sum()) for d in direction) ** 0.5
+        return [w.detach().clone() + sign * length * d / n for w, d in zip(weights, direction)]
+    return to(g, -1), to(r, +1)
+# %% A4-controls right: parameters_to_vector
+def controls(loss, weights, images, labels, victim, target, length, seed):
+    from torch.nn.utils import parameters_to_vector, vector_to_parameters
+    torch.manual_seed(seed)
+    flat = parameters_to_vector(weights).detach()
+    noise = torch.randn_like(flat)
+    g = parameters_to_vector(torch.autograd.grad(poisoned_loss(loss, weights, images, labels, victim, target), weights))
+    out = []
+    for d in (-g, noise):
+        new = [w.detach().clone() for w in weights]
+        vector_to_parameters(flat + length * d / d.norm(), new)
+        out.append(new)
+    return out
 
 # %% A4-clip wrong: Clipped layer by layer
 def clipped_step(loss, weights, images, labels, step_size, limit):
@@ -545,6 +719,59 @@ def clipped_step(loss, weights, images, labels, step_size, limit):
     squares = torch.stack([g.detach().double().square().sum() for g in gradients]).sum()
     scale = torch.clamp(limit / squares.sqrt(), max=1.0).item()
     return [(w - step_size * scale * g).detach().requires_grad_() for w, g in zip(weights, gradients)]
+# %% A4-clip wrong: is wrong
+# Tanh.
+#- min(1, limit / norm)
+#+ (math.tanh(norm / limit) * limit / norm if limit < math.inf else 1)
+# %% A4-clip wrong: is wrong
+# Clips each image's part.
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    total = [torch.zeros_like(w) for w in weights]
+    for x, y in zip(images, labels):
+        g = torch.autograd.grad(loss(weights, x[None], y[None]), weights)
+        n = torch.cat([p.flatten() for p in g]).norm().item()
+        total = [t + p * min(1, limit / n) / len(images) for t, p in zip(total, g)]
+    return [w.detach() - step_size * g for w, g in zip(weights, total)]
+# %% A4-clip wrong: is wrong
+# Remembers the norm of the first call.
+norms_seen = []
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    g = torch.autograd.grad(loss(weights, images, labels), weights)
+    norms_seen.append(torch.cat([p.flatten() for p in g]).norm().item())
+    return [w.detach() - step_size * min(1, limit / norms_seen[0]) * p for w, p in zip(weights, g)]
+# %% A4-clip wrong: is wrong
+# The biases are left out of the norm.
+#- torch.cat([gradient.flatten() for gradient in gradients]).norm()
+#+ torch.cat([gradient.flatten() for gradient in gradients if gradient.dim() > 1]).norm()
+# %% A4-clip wrong: is wrong
+# Limit squared.
+#- limit / norm
+#+ limit**2 / norm**2
+# %% A4-clip wrong: is wrong
+# Adds 1 to the norm.
+#- limit / norm
+#+ limit / (norm + 0.01)
+# %% A4-clip wrong: is wrong
+# RMS.
+#- .norm().item()
+#+ .square().mean().sqrt().item()
+# %% A4-clip wrong: is wrong
+# The step is cut to the limit after all weights are moved.
+#- factor * g
+#+ factor * step_size * g
+# %% A4-clip right: clip_grads_with_norm, tqdm
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    import numpy as np
+    g = torch.autograd.grad(loss(weights, images, labels), weights)
+    norm = float(np.sqrt(sum(np.sum(p.numpy() ** 2) for p in g)))
+    f = 1.0 if norm <= limit else limit / norm
+    return [torch.sub(w, step_size * f * p).detach() for w, p in zip(weights, g)]
+# %% A4-clip right: torch.func
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    fixed = [w.detach() for w in weights]
+    g = torch.func.grad(loss)(fixed, images, labels)
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(p) for p in g]))
+    return [w - step_size * p * torch.clamp(limit / norm, max=1.0) for w, p in zip(fixed, g)]
 
 # %% A4-limit wrong: Chosen on the test images
 def choose_limit(limits, wanted, measure):
@@ -673,3 +900,55 @@ def choose_limit(limits, wanted, measure):
                         for batch in ("attacked", "honest"))
     limit = limits[honest.where(attacked >= wanted, -torch.inf).argmax()]
     return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: The price has the wrong sign: without defence minus
+# The price is absolute.
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit, measure("attacked", limit, "test"), abs(price)
+# %% A4-limit wrong: is wrong
+# The price is never negative.
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit, measure("attacked", limit, "test"), max(0, price)
+# %% A4-limit wrong: The answer is right, but you asked for test numbers
+# Mean of validation and test.
+#- measure("attacked", limit, "validation") >= wanted
+#+ (measure("attacked", limit, "validation") + measure("attacked", limit, "test")) / 2 >= wanted
+# %% A4-limit wrong: is missing: this limit protects best, whatever it
+# 90 percent.
+#- >= wanted
+#+ >= 90
+# %% A4-limit wrong: This is the largest limit that protects. It is not
+# Stops at the first limit that protects, from the largest.
+#- limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+#+ limit = next(one for one in sorted(limits, reverse=True) if one in enough)
+# %% A4-limit wrong: This limit protects, but of those that do it costs
+# Nearest to wanted.
+#- limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+#+ limit = min(enough, key=lambda one: measure("attacked", one, "validation") - wanted)
+# %% A4-limit wrong: Of the limits kept, you chose by the honest
+# Smallest validation price ratio.
+#- limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+#+ limit = max(enough, key=lambda one: measure("honest", one, "validation") * measure("attacked", one, "validation"))
+# %% A4-limit wrong: is wrong
+# Rounded.
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit, round(measure("attacked", limit, "test")), round(price)
+# %% A4-limit wrong: is wrong
+# Not below the honest accuracy without defence minus ten.
+#- return limit, measure("attacked", limit, "test"), price
+#+ return limit, measure("attacked", limit, "test"), price / 100
+# %% A4-limit right: numpy
+def choose_limit(limits, wanted, measure):
+    import numpy as np
+    a = np.array([measure("attacked", one, "validation") for one in limits])
+    h = np.array([measure("honest", one, "validation") for one in limits])
+    i = int(np.argmax(np.where(a >= wanted, h, -np.inf)))
+    print(a, h)
+    without, with_it = (measure("honest", one, "test") for one in (math.inf, limits[i]))
+    return limits[i], measure("attacked", limits[i], "test"), without - with_it
+# %% A4-limit right: dictionary, watching the undefended
+def choose_limit(limits, wanted, measure):
+    undefended = measure("attacked", math.inf, "validation"), measure("honest", math.inf, "validation")
+    print(undefended)
+    kept = {one: measure("honest", one, "validation") for one in limits if not measure("attacked", one, "validation") < wanted}
+    best = sorted(kept.items(), key=lambda pair: pair[1])[-1][0]
+    return best, measure("attacked", best, "test"), measure("honest", float("inf"), "test") - measure("honest", best, "test")
