@@ -77,7 +77,7 @@ def generator_ranges(numbers):
     """Ten steps on the same number of images, protocol A."""
     learned, real = numbers["generator, noise learned"], numbers["real batches"]
     assert learned > real and learned > 78 and numbers["its batches shuffled"] < learned - 4
-    assert numbers["noise drawn afresh"] < learned and numbers["generator, noise fixed"] > 76
+    assert numbers["its noise replaced"] < learned and numbers["generator, noise fixed"] > 76
     assert numbers["plain pixels"] > 87
 
 
