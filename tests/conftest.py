@@ -13,6 +13,7 @@ import torch
 import ddlite as dd
 
 ROOT = Path(__file__).resolve().parent.parent
+collect_ignore = ["answers"]  # cells of notebooks that give the other names: no modules
 torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup or in the background of a shell they are ignored,
 if hasattr(signal, "SIGHUP"):  # and what a test starts would inherit that
