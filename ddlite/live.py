@@ -61,7 +61,8 @@ class Panel(Still):
         self.state, self.losses, self.scores = None, [], []
         self.drawing_seconds = self._last_drawing = self._seconds = 0.0  # what the panel costs, and learning
         self._states, self._mode, self._running, self._drawn, self._behind = states, "ready", False, 0.0, False
-        self._begin, self._score, self._marks, self._look = begin, score, marks or {}, view
+        self._begin, self._score, self._look = begin, score, view
+        self._marks = {name: level for name, level in (marks or {}).items() if level is not None}
         self._handle = self._below = None
         self._head, self._view, self._spoken, self._note = (widgets.HTML() for _ in range(4))
         self._toggle = widgets.Button(description="Pause", icon="pause", tooltip="Pause, or go on learning")

@@ -18,7 +18,6 @@ from ddlite.valid import need_set
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
 COLOURS = (BLUE, ORANGE, "#999999", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
-
 INK = "#757575"  # words and axes: a grey that is read on white and on black pages, for pictures have no ground of their own
 STYLE = {"text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
          "axes.titlecolor": INK}
@@ -132,7 +131,7 @@ def learning(state, losses, scores, title="Learning", marks=None):
     Args:
         state: the last `State`.
         losses, scores: lists of (outer step, value).
-        marks: {name: percent or None}, levels to compare the scores with.
+        marks: {name: percent}, levels to compare the scores with.
     """
     if not hasattr(state, "distilled"):
         raise ValueError(f"A {type(state).__name__} was given: the last State that ddlite.distill(...) yields is needed.")
@@ -151,10 +150,8 @@ def learning(state, losses, scores, title="Learning", marks=None):
     if scores:
         middle.plot(*zip(*scores), color=ORANGE, marker=".", linewidth=1)
     for name, level in (marks or {}).items():
-        if level is not None:
-            middle.axhline(level, color=INK, linestyle="--", linewidth=1)
-            middle.annotate(f"{name} {level:.1f}", (1, level), (-3, -3), ("axes fraction", "data"), "offset points",
-                            fontsize=8, ha="right", va="top")
+        middle.axhline(level, color=INK, linestyle="--", linewidth=1)
+        middle.text(state.outer_steps, level - 1, f"{name} {level:.1f}", fontsize=8, ha="right", va="top")
     middle.set(xlabel="outer step", ylim=(0, 100))
     middle.set_title(_plain(textwrap.fill(f"validation score: {state.score_is}", 36)), fontsize=9)
     _draw_step_sizes(right, state.distilled)
@@ -209,8 +206,7 @@ def histogram(scores, xlabel="test accuracy, %", words=""):
     for axis, (name, values) in zip(rows, scores.items()):
         axis.hist(values, bins=range(0, 101, 2), color=ORANGE)  # as in all pictures, of what is measured on real images
         axis.set_ylabel(_short(name, 40), rotation=0, ha="right", va="center", fontsize=9)
-        axis.set_yticks([])
-        axis.set_xlim(0, 100)
+        axis.set(yticks=[], xlim=(0, 100))
     rows[-1].set_xlabel(_plain(xlabel))
     spans = "; ".join(f"{name}: {min(values):.1f} to {max(values):.1f}, mean {sum(values) / len(values):.1f} "
                       f"({len(values)} networks)" for name, values in scores.items())
@@ -247,9 +243,8 @@ def bars(groups, words):
 
 def _mean(value):
     """A number and no spread; of a list, its mean and its standard deviation."""
-    if not isinstance(value, list):
-        return value, 0
-    return statistics.mean(value), statistics.stdev(value) if len(value) > 1 else 0
+    many = isinstance(value, list)
+    return (statistics.mean(value), statistics.stdev(value) if len(value) > 1 else 0) if many else (value, 0)
 
 
 def _rounded(value):

@@ -21,9 +21,9 @@ def names(classes, across):
 def curve(title, points, last, highest, colour=BLUE, marks=None):
     """A line through points (x, y), on axes that stay: x from 0 to `last`, y from 0 (or the lowest) to `highest`.
 
-    `marks` are levels to compare with, {name: y or None}, drawn as dashed lines.
+    `marks` are levels to compare with, {name: y}, drawn as dashed lines.
     """
-    marks = {name: y for name, y in (marks or {}).items() if y is not None}
+    marks = marks or {}
     points = points[:: max(1, len(points) // 200)] + points[-1:]
     low = min(0, *(y for _, y in points)) if len(points) > 1 else 0
     high = max(highest, low + 1e-9)
