@@ -1,11 +1,15 @@
 """The grading is right: solutions pass, right answers of other kinds pass, wrong ones are told what is wrong."""
 
+import contextlib
 import copy
 import functools
 import itertools
+import multiprocessing
 import re
 import statistics
 import sys
+import warnings
+from concurrent import futures
 
 import nbformat
 import pytest
@@ -29,7 +33,7 @@ def run(sources, names):
         exec(compile(source, "<cell>", "exec"), names)
 
 
-@pytest.fixture(scope="module")
+@contextlib.contextmanager
 def drawn_once():
     """Examples that checks draw again for each answer are drawn once for all: most of the time of the test below."""
     with pytest.MonkeyPatch.context() as patch:
@@ -64,10 +68,18 @@ def remembering(draw):
     return drawn
 
 
+def all_tried(path):
+    """Every answer, each under one of two teacher's seeds (more: tests/answers/try_all.py)."""
+    warnings.simplefilter("ignore")
+    with drawn_once():
+        return list(try_all.tried(path, itertools.cycle(((7,), (23,)))))
+
+
 @EACH
-def test_right_and_wrong_answers(path, drawn_once):
-    """Task by task in one process; right ones under one of two teacher's seeds each (more: tests/answers/try_all.py)."""
-    results = list(try_all.tried(path, itertools.cycle(((7,), (23,)))))
+def test_right_and_wrong_answers(path):
+    """In a process of their own: wrong answers may reload or change the package, and other tests must not notice."""
+    with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        results = process.submit(all_tried, path).result()
     assert not (found := list(try_all.complaints(results))), "\n".join(found)
     kinds = [(task, kind) for task, kind, *_ in results]
     assert {task for task, _ in kinds} == set(try_all.tasks(path))
