@@ -1,9 +1,14 @@
-"""The field on one page: the table holds what ships, all of it within its budget, and its numbers come out again."""
+"""The field on one page: the tables hold what ships, all of it within its budget, and their numbers come out again."""
+
+from dataclasses import replace
 
 import pytest
 
 import ddlite as dd
 from ddlite.cli import field, memories
+
+PAGES = pytest.mark.parametrize("name", field.PAGES)
+PIXELS = {"digits": 24 * 24, "mnist": 28 * 28}
 
 
 @pytest.fixture(scope="module")
@@ -14,10 +19,18 @@ def data():
 def test_every_set_for_the_digits_has_its_place():
     ours = {name for name in (*dd.shipped(), *dd.shipped("gallery"))
             if dd.manifest(name)["configuration"]["data"] == "digits" and "gcond" not in name}
-    assert ours == {name for methods in field.LEARNED.values() for name, _ in methods.values()}
+    assert ours == {name for methods in field.DIGITS.learned.values() for name, _ in methods.values()}
 
 
-@pytest.mark.parametrize("budget", field.LEARNED)
+def test_every_method_with_a_set_for_mnist_has_its_place():
+    """Several sets of a method may ship, for several networks; one that takes more floats than a budget has no place."""
+    ours = {dd.manifest(name).get("method") for name in dd.shipped("gallery")
+            if dd.manifest(name)["configuration"]["data"] == "mnist"}
+    placed = {dd.manifest(name).get("method") for methods in field.MNIST.learned.values() for name, _ in methods.values()}
+    assert ours - placed == {"gtn"} and dd.manifest("gallery/gtn-mnist")["floats"] > 100 * PIXELS["mnist"]
+
+
+@pytest.mark.parametrize("budget", field.DIGITS.learned)
 def test_nothing_takes_more_than_its_budget(data, budget):
     """Floats are counted as they are stored; what trains on them sees all images, of every class equally many."""
     for name, row in field.rows(data, budget, 1).items():
@@ -40,6 +53,11 @@ def test_another_budget_is_refused(data, budget):
         field.rows(data, budget)
 
 
+def test_other_data_are_refused(data):
+    with pytest.raises(ValueError, match="compared on digits and mnist, not on mine"):
+        field.judge([], "MLP", replace(data, name="mine"))
+
+
 def test_only_what_has_steps_is_judged_by_them(data):
     """A set for a fixed start has its one network; matching gradients learned no step."""
     sets = {name: row.sets[0] for name, row in field.rows(data, 10, 1).items()}
@@ -51,21 +69,43 @@ def test_only_what_has_steps_is_judged_by_them(data):
     assert follows.protocol == "A" and follows.gradient_steps == 10 and 40 < follows.mean < 85
 
 
-def test_the_table_is_whole_and_comes_out_again(data):
-    about = dd.manifest("gallery/field-digits")
-    assert about["data_fingerprint"] == data.fingerprint and "dirty" not in about["commit"]
+@PAGES
+def test_the_table_is_whole(name):
+    """A row for each method that ships and each that is computed, on each kind of network, within the budget."""
+    page, about = field.PAGES[name], dd.manifest(f"gallery/field-{name}")
+    assert "dirty" not in about["commit"] and about["configuration"]["networks"] == list(page.networks)
     held_out = about["configuration"]["held out"]
-    for name, row in about["rows"].items():
-        counts = {len(scores) for scores in row["scores"].values() if scores}
-        assert list(row["scores"]) == list(field.NETWORKS) and row["floats"] <= int(name.split()[1]) * 576
-        assert counts == {held_out[name[0]]} or name.startswith("A"), name
-    for budget, method in ((10, "DC"), (100, "KIP")):
-        report = field.judge(field.rows(data, budget, 1)[method].sets, "MLP", data, held_out["B"])
-        stored = about["rows"][f"B, {budget} images: {method}"]["scores"]["MLP"]
-        assert report.protocol == "B" and max(abs(a - b) for a, b in zip(report.final, stored, strict=True)) < 3
-        assert 80 < report.mean < 97
-    expected = {f"B, {budget} images: {name}" for budget in field.LEARNED for name in field.rows(data, budget, 1)}
+    for row, found in about["rows"].items():
+        counts = {len(scores) for scores in found["scores"].values() if scores}
+        assert list(found["scores"]) == list(page.networks) and found["floats"] <= int(row.split()[1]) * PIXELS[name]
+        assert counts == {held_out[row[0]]} or row.startswith("A"), row
+    computed = {10: {"class means", "k-means in bases"}, 100: {"k-means"}}
+    expected = {f"B, {budget} images: {method}" for budget, methods in page.learned.items()
+                for method in {*methods, *computed[budget], "random real", "small real", "small k-means"}}
     assert expected < set(about["rows"])
+    assert set(dd.manifest(f"gallery/field-{name}-memory")["MiB"]) == {
+        f"{budget} images: {method}" for budget, methods in page.learned.items() for method in methods}
+
+
+def comes_out_again(data, budget, method, network="MLP", within=3):
+    about, name = dd.manifest(f"gallery/field-{data.name}"), f"B, {budget} images: {method}"
+    assert about["data_fingerprint"] == data.fingerprint
+    learned = dd.DistilledSet.shipped(field.page(data).learned[budget][method][0])
+    report, stored = field.judge([learned], network, data, 3), about["rows"][name]["scores"][network]
+    assert report.protocol == "B" and max(abs(a - b) for a, b in zip(report.final, stored, strict=True)) < within
+    return report.mean
+
+
+def test_the_digits_table_comes_out_again(data):
+    assert set(field.not_learned(data, 10)) == {"class means", "k-means in bases", "random real", "small real", "small k-means"}
+    for budget, method in ((10, "DC"), (100, "KIP")):
+        assert 80 < comes_out_again(data, budget, method) < 97
+
+
+def test_mnists_table_comes_out_again(real_root):
+    data = dd.load("mnist", root=real_root)
+    for budget, method in ((10, "MTT"), (100, "IDC")):
+        assert 75 < comes_out_again(data, budget, method) < 97
 
 
 def test_memory_is_that_of_one_outer_step(data):
@@ -81,7 +121,6 @@ def test_memory_is_that_of_one_outer_step(data):
     assert adjoint == again and 29 * weights < adjoint < 50 * weights < plain
 
 
-def test_the_memory_of_each_learned_row_ships(data):
-    about = dd.manifest("gallery/field-memory")
-    assert set(about["MiB"]) == {f"{budget} images: {name}" for budget in field.LEARNED for name in field.LEARNED[budget]}
+def test_the_memory_of_a_learned_row_comes_out_again(data):
+    about = dd.manifest("gallery/field-digits-memory")
     assert field.memory(field.learning(data, 10, "DCC")) == pytest.approx(about["MiB"]["10 images: DCC"], rel=0.3)
