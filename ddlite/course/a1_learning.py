@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 import ddlite as dd
-from ddlite.course.checks import alone, demand, keys_of, neighbours, small, watching
+from ddlite.course.checks import alone, demand, keys_of, neighbours, returned, small, watching
 
 
 def distil(answer, data, seed=0, outer_steps=150):
@@ -20,6 +20,7 @@ def distil(answer, data, seed=0, outer_steps=150):
     demand(accuracy > before + 20, f"After training on your images, {accuracy:.0f} % of the validation images are classified "
            f"correctly; on the noise it was {before:.0f} %. Nothing was learned: do you move against the gradient, and with "
            "the learning rates of the text?")
+    _check_returned(answer, data, seed)
     demand(accuracy >= 75, f"{accuracy:.0f} % of the validation images are classified correctly; more than 80 % can be had. "
            "Something is learned: are the learning rates those of the text? Do you clamp in place (clamp_), so that the "
            "optimiser keeps its tensor? Is what you return the last round's?")
@@ -80,6 +81,20 @@ def _check_clamped(answer, data, seed):
                                torch.full((3,), 0.005), data.train.images, data.train.labels, 12)
     demand((step_sizes > 0).all(), "A step size is 0 or negative, where training on the images does harm: clamp them after "
            "each round, in place (clamp_).")
+
+
+def _check_returned(answer, data, seed):
+    """Three rounds from step sizes that are far apart: what comes back is what was learned."""
+    network, generator = dd.initialise(small(data.shape, len(data.classes)), seed), torch.Generator().manual_seed(seed)
+    noise, loss = dd.DistilledSet.noise(data, passes=3, step_size=0.1, seed=seed + 1), dd.loss_of(network)
+    noise = replace(noise, step_sizes=torch.tensor([0.03, 0.2, 0.8])[torch.randperm(3, generator=generator)])
+    given = noise.images.clone(), noise.labels, noise.step_sizes.clone()
+    torch.manual_seed(seed)
+    with alone(answer):
+        images, step_sizes = answer(loss, dd.weights_of(network), *given, data.train.images, data.train.labels, 3)
+    _, slopes = dd.meta_gradient(loss, lambda weights: loss(weights, data.train.images, data.train.labels),
+                                 dd.weights_of(network), noise.images, noise.labels, noise.step_sizes)
+    returned(images, step_sizes, noise, slopes["images"])
 
 
 def _noted(loss, first, trained):

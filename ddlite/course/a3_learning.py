@@ -1,5 +1,6 @@
 """The checks of assignment 3's harder tasks, one call a task: learn a hundred images, compare them fairly."""
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import torch
 import ddlite as dd
 from ddlite.course import tables
 from ddlite.course.a3 import Shifted
-from ddlite.course.checks import check, demand, equal, keys_of, neighbours, shuffled, watching
+from ddlite.course.checks import check, demand, equal, keys_of, neighbours, returned, shuffled, watching
 
 
 class Sealed:
@@ -30,6 +31,7 @@ def adapt(answer, pool, target, seed=0):
              f"correctly; before any adaptation {report.before:.0f} %. ")
     demand(report.mean >= report.before + 15, words + "Nothing was learned: do you move against "
            "the gradient, round after round, with new images of the target in each?")
+    _check_returned(answer, pool, target, seed)
     demand(report.mean >= 55, words + "55 % and more can be had. Something is learned: "
            "are all rounds used, and the learning rates of the text?")
     return learned, report
@@ -94,6 +96,21 @@ def _check_clamped(answer, pool, seed):
            "after each round, in place (clamp_).")
 
 
+def _check_returned(answer, pool, target, seed):
+    """Three rounds from step sizes that are far apart: what comes back is what was learned."""
+    generator, slopes = torch.Generator().manual_seed(seed), 0
+    noise = dd.DistilledSet.noise(target, batches=3, passes=1, step_size=0.1, seed=seed + 1)
+    noise = replace(noise, step_sizes=torch.tensor([0.03, 0.1, 0.3])[torch.randperm(3, generator=generator)])
+    torch.manual_seed(seed)
+    learned = answer(pool, target, noise, 3)
+    for network in pool.networks("training", pool.size):
+        loss, real = dd.loss_of(network), (target.train.images, target.train.labels)
+        _, found = dd.meta_gradient(loss, lambda weights, loss=loss, real=real: loss(weights, *real), dd.weights_of(network),
+                                    noise.images, noise.labels, noise.step_sizes)
+        slopes = slopes + found["images"] / pool.size
+    returned(learned.images, learned.step_sizes, noise, slopes)
+
+
 def _check_rounds(shown, rounds, handed_in, target, synthetic):
     """The first of the real batches that were learned from, if all are as they should be."""
     looked_at = {key for one in shown for key in keys_of(one.images)}
@@ -125,13 +142,17 @@ def _check_rounds(shown, rounds, handed_in, target, synthetic):
 
 def compare(answer, seed=10):
     """Task 5: `compare(learned, real, pool, data, sizes, passes, number)`; every wrong way to choose leads to other numbers."""
+    untried = None
     for number, (size, passes, k) in enumerate(((1, (1, 2, 3, 5), 2), (0, (1, 3, 4, 6), 4), (2, (1, 3, 2, 5), 2))):
         given, right, mistakes = _compared(seed + 100 * number, 1 + number, size, passes, k)
         mine = answer(*given)
         check(mine, right, mistakes, "compare(...)", tolerance=2e-4)
+        untried = untried or given[2].untried(itertools.product(*given[4:6]), given[6])
     for number, passes in ((2, (1, 2, 4)), (4, (3, 5, 1))):  # other numbers of networks; the best is at an end of the lists
         given, right, mistakes = _counted(seed + 1000 * number, passes, number)
         check(answer(*given), right, mistakes, f"compare(...) with number={number}", tolerance=2e-4)
+    demand(untried is None, f"The answer is right here, but by luck: the pair {untried} was not tried with all validation "
+           "networks, on the validation images. Try every pair: nothing says that there is only one peak.")
 
 
 def _counted(seed, passes, number):

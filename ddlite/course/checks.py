@@ -229,6 +229,23 @@ def neighbours(drawn, handed_in):
     return sum(place.get(a, -2) + 1 == place.get(b, -2) for a, b in pairs) / max(1, len(pairs))
 
 
+def returned(images, step_sizes, noise, slopes):
+    """Complain unless images and step sizes, after a few rounds from `noise`, are what was learned, with nothing put in later.
+
+    Any optimiser moves each pixel against its slope, and step sizes that begin far apart stay so for a while.
+
+    Args:
+        slopes: the meta-gradient for the images of `noise`, mean over real images and networks.
+    """
+    against = ((images.detach() - noise.images) * slopes < 0).double()
+    share = (against * slopes.abs()).sum() / slopes.abs().sum()
+    demand(share > 0.8, "The images that you return have not gone against the meta-gradient, round after round: is something "
+           "put in at the end, such as real images? Return what was learned.")
+    apart = torch.corrcoef(torch.stack([step_sizes.detach(), noise.step_sizes]))[0, 1]
+    demand(apart > 0.3, "The step sizes that you return are not those that were learned, each for its own step: are they "
+           "averaged, sorted or exchanged at the end?")  # NaN where all are alike
+
+
 def example(seed, batches=2, passes=2):
     """A small training to try answers on, drawn from a seed.
 

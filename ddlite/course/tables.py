@@ -6,7 +6,7 @@ correctly is looked up. Images carry marks that say which they are. To everybody
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -19,12 +19,15 @@ CLASSES, SIDE, IMAGES = 10, 8, 200  # IMAGES of each split: accuracies are multi
 
 
 class Tabled(nn.Module):
-    """A network that classifies `accuracies[choice][split]` percent correctly, where its weight is `places[choice]`."""
+    """A network that classifies `accuracies[choice][split]` percent correctly, where its weight is `places[choice]`.
 
-    def __init__(self, places, accuracies, loud):
+    `note(choice, split)` is called whenever it is looked up.
+    """
+
+    def __init__(self, places, accuracies, loud, note=lambda choice, split: None):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
-        self.places, self.accuracies, self.loud = places, accuracies, loud
+        self.places, self.accuracies, self.loud, self.note = places, accuracies, loud, note
 
     def forward(self, images):
         """Logits (N, 10). Wherever a mark says that an image is of a set to train on, they lead to a gradient."""
@@ -32,6 +35,8 @@ class Tabled(nn.Module):
         one_hot = nn.functional.one_hot(label.clamp(0, CLASSES - 1), CLASSES).float()
         choice = min(self.places, key=lambda one: abs(self.places[one] - self.weight.item()))
         known = abs(self.places[choice] - self.weight.item()) < 2e-4  # else it was trained as nobody should
+        for mark in {*split.tolist()}.intersection((1, 2, 3)) if known else ():
+            self.note(choice, SPLITS[mark - 1])
         percent = torch.tensor([0.0, *(self.accuracies[choice][name] if known else 1.0 for name in SPLITS)])
         wrong = (rank + 0.5) * 100 / IMAGES > percent[split.clamp(0, 3)]
         looked_up = (self.loud if choice == self.accuracies["loud"] else 1.0) * one_hot.roll(1, dims=1).where(
@@ -41,19 +46,29 @@ class Tabled(nn.Module):
 
 @dataclass
 class Start:
-    """Draws networks like `RandomStart` and `PoolStart`: `table[role][k][choice][split]` are their percentages."""
+    """Draws networks like `RandomStart` and `PoolStart`: `table[role][k][choice][split]` are their percentages.
+
+    `looked` fills with what is looked up: (role, k, choice, split).
+    """
 
     table: dict
     places: dict
     best: object
     size: int = 6
+    looked: set = field(default_factory=set)
 
     def networks(self, role="held-out", number=1, first=0):
         return [self.network(role, k) for k in range(first, first + number)]
 
     def network(self, role, index):
         accuracies = self.table[role][index % len(self.table[role])]
-        return Tabled(self.places, {**accuracies, "loud": self.best}, loud=40.0)
+        return Tabled(self.places, {**accuracies, "loud": self.best}, loud=40.0,
+                      note=lambda choice, split: self.looked.add((role, index, choice, split)))
+
+    def untried(self, choices, number):
+        """The first choice that not all of `number` validation networks were asked about, on validation images, or None."""
+        asked = {choice: {("validation", k, choice, "validation") for k in range(number)} for choice in choices}
+        return next((choice for choice in asked if not asked[choice] <= self.looked), None)
 
 
 def data():

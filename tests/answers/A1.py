@@ -1349,3 +1349,55 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
         for one in adam:
             one.step()
     return pixels, logs.exp().clamp(min=0.001)
+# %% A1-distil wrong: is something put in at the end, such as real images
+# Half real images.
+#- return images.detach(), step_sizes.detach()
+#+ some = torch.stack([real_images[real_labels == label][0] for label in labels[0]])[None]
+#+     return 0.5 * images.detach() + 0.5 * some, step_sizes.detach()
+# %% A1-distil wrong: is something put in at the end, such as real images
+# Class means are added.
+#- return images.detach(), step_sizes.detach()
+#+ means = torch.stack([real_images[real_labels == label].mean(0) for label in labels[0]])[None]
+#+     return images.detach() + 0.6 * means, step_sizes.detach()
+# %% A1-distil wrong: is something put in at the end, such as real images
+# Some more noise.
+#- return images.detach(), step_sizes.detach()
+#+ return images.detach() + 0.4 * torch.randn_like(images), step_sizes.detach()
+# %% A1-distil wrong: are they averaged, sorted or exchanged at the end
+#- step_sizes.detach()
+#+ step_sizes.detach().mean().repeat(len(step_sizes))
+# %% A1-distil wrong: are they averaged, sorted or exchanged at the end
+#- step_sizes.detach()
+#+ torch.full_like(step_sizes.detach(), step_sizes.max().item())
+# %% A1-distil wrong: are they averaged, sorted or exchanged at the end
+#- step_sizes.detach()
+#+ step_sizes.detach().roll(1)
+# %% A1-distil right: one Adam for both
+#- torch.optim.Adam([{"params": [images], "lr": 0.05},
+#+ torch.optim.Adam([images, step_sizes], lr=0.05)
+#-                                   {"params": [step_sizes], "lr": 0.01}])
+# %% A1-distil right: the average of the last rounds
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    optimizer, late = torch.optim.Adam([{"params": [images], "lr": 0.05}, {"params": [step_sizes], "lr": 0.01}]), []
+    for _ in range(outer_steps):
+        some = torch.randint(len(real_images), (128,))
+        _, images.grad, step_sizes.grad = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]), weights,
+                                                        images, labels, step_sizes)
+        optimizer.step()
+        step_sizes.data.clamp_(min=0.001)
+        late = [*late, (images.detach().clone(), step_sizes.detach().clone())][-10:]
+    return tuple(sum(each) / len(late) for each in zip(*late))
+# %% A1-distil right: gradient descent with momentum, clipped
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    images, step_sizes = (t.detach().clone().requires_grad_() for t in (images, step_sizes))
+    optimizer = torch.optim.SGD([{"params": [images], "lr": 1.5}, {"params": [step_sizes], "lr": 0.01}], momentum=0.8)
+    for _ in range(outer_steps):
+        some = torch.randint(len(real_images), (128,))
+        _, images.grad, step_sizes.grad = meta_gradient(loss, lambda w: loss(w, real_images[some], real_labels[some]), weights,
+                                                        images, labels, step_sizes)
+        torch.nn.utils.clip_grad_norm_([images], 1.0)
+        torch.nn.utils.clip_grad_norm_([step_sizes], 1.0)
+        optimizer.step()
+        step_sizes.data.clamp_(min=0.001)
+    return images.detach(), step_sizes.detach()

@@ -1350,3 +1350,32 @@ def compare(learned, real, pool, data, sizes, passes, number):
     a = dd.evaluate(best[1], held, goal, data.test)
     b = dd.evaluate(learned, held, goal, data.test)
     return a.before, a.mean, b.mean
+# %% A3-adapt wrong: is something put in at the end, such as real images
+# Half real images.
+#- return replace(dset, images=images.detach(), step_sizes=step_sizes.detach())
+#+ some = torch.stack([data.train.images[data.train.labels == label][0] for label in dset.labels.flatten()])
+#+     mixed = 0.5 * images.detach() + 0.5 * some.view_as(images)
+#+     return replace(dset, images=mixed, step_sizes=step_sizes.detach())
+# %% A3-adapt wrong: is something put in at the end, such as real images
+# Half class means.
+#- return replace(dset, images=images.detach(), step_sizes=step_sizes.detach())
+#+ means = torch.stack([data.train.images[data.train.labels == label].mean(0) for label in dset.labels.flatten()])
+#+     mixed = 0.5 * images.detach() + 0.5 * means.view_as(images)
+#+     return replace(dset, images=mixed, step_sizes=step_sizes.detach())
+# %% A3-adapt wrong: are they averaged, sorted or exchanged at the end
+#- return replace(dset, images=images.detach(), step_sizes=step_sizes.detach())
+#+ return replace(dset, images=images.detach(), step_sizes=step_sizes.detach() * 0 + step_sizes.mean().item())
+# %% A3-compare wrong: The answer is right here, but by luck
+# Every second one of each, and then the neighbours.
+def compare(learned, real, pool, data, sizes, passes, number):
+    def tried(size, k):
+        return replace(real, step_sizes=torch.full((real.batches * k,), size))
+    def mean(dset, role, split):
+        return sum(dd.accuracy(dset.train(n) if dset else n, split) for n in pool.networks(role, number)) / number
+    def score(place):
+        return mean(tried(sizes[place[0]], passes[place[1]]), "validation", data.validation)
+    here = max(((i, j) for i in range(len(sizes)) for j in range(0, len(passes), 2)), key=score)
+    around = [(i, here[1] + d) for i in range(len(sizes)) for d in (-1, 0, 1) if 0 <= here[1] + d < len(passes)]
+    best = max(around, key=score)
+    chosen = tried(sizes[best[0]], passes[best[1]])
+    return tuple(mean(dset, "held-out", data.test) for dset in (None, chosen, learned))
