@@ -103,6 +103,23 @@ def test_what_a1_says_is_off():
         dd.train(None)
 
 
+def test_the_guide_covers_every_task():
+    """Two marked answers to each open question, and a variant of each task for next year."""
+    text = (ROOT / "notebooks/MARKING.md").read_text(encoding="utf-8")
+    varied = {(name, number) for name, numbers in re.findall(r"^\| (A\d) ([\d, ]+) \|", text, re.MULTILINE)
+              for number in numbers.split(", ")}
+    for path in SOURCES:
+        heads = [re.match(r"## Task (\d) · (.+) \((.+), \d+ minutes, (\d+) points\)", cell.source)
+                 for cell in nbformat.read(path, 4).cells if cell.source.startswith("## Task")]
+        for number, title, kind, points in (head.groups() for head in heads):
+            if kind == "a question":
+                head = f"### {path.parent.name} · {title} ({points} points)\n"
+                part = text.split(head)[1].split("\n##")[0]
+                assert len(re.findall(r"\n\n> ", f"\n{part}")) == len(re.findall(r"^\*\*\d\S* point", part, re.MULTILINE)) == 2
+            else:
+                assert (path.parent.name, number) in varied, (path, number)
+
+
 def test_the_guides_example_of_a_check():
     """MARKING.md's check for a course of one's own: a right answer passes, its three mistakes are told."""
     text = (ROOT / "notebooks/MARKING.md").read_text(encoding="utf-8")

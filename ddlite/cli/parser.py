@@ -82,9 +82,9 @@ def parser():
     grade.add_argument("folder", type=path, help="holds NAME.ipynb of each student; grades.csv and feedback/ are written there")
     grade.add_argument("--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N",
                        help="of the hidden tests' examples: a number that only you know (0)")
-    grade.add_argument("--minutes", type=number_from(0.1, 1440), default=5, metavar="X",
-                       help="for each submission; a third of it for a cell: 0.1 to 1440 (5)")
-    grade.add_argument("--gib", type=number_from(0.5, 4096), default=3, metavar="X", help="memory of each, GiB: from 0.5 (3)")
+    grade.add_argument("--minutes", type=number_from(0.5, 1440), default=5, metavar="X",
+                       help="for each submission; a third of it for a cell: 0.5 to 1440 (5)")
+    grade.add_argument("--gib", type=number_from(1, 4096), default=3, metavar="X", help="memory of each, GiB: from 1 (3)")
     grade.add_argument("--jobs", type=whole_number(1, 1024), metavar="N", help="submissions at a time (one for each core)")
     grade.add_argument("--source", type=path, metavar="FOLDER",
                        help="the assignments with their solutions (notebooks/assignments/source)")

@@ -50,8 +50,10 @@ def run(folder):
 
         try:
             with client.setup_kernel(cwd=str(folder) if job["wall"] else job["scratch"], env=job["environment"]):
-                between("from ddlite.course.guard import guard as _guard\n"
-                        f"_guard(get_ipython(), {secret!r}, {given!r}, {tests!r}, {alone!r})\ndel _guard")
+                began = between("from ddlite.course.guard import guard as _guard\n"
+                                f"_guard(get_ipython(), {secret!r}, {given!r}, {tests!r}, {alone!r})\ndel _guard")
+                for error in (output for output in began.outputs if output.output_type == "error"):
+                    raise RuntimeError(f"its watch could not be set up, which is no fault of the submission: {error.evalue}")
                 for index, cell in enumerate(notebook.cells[:-1]):
                     if cell.cell_type == "code" and cell.source.strip():
                         client.execute_cell(cell, index)
@@ -65,7 +67,7 @@ def run(folder):
         except (DeadKernelError, CellTimeoutError):
             result["note"] = "Python ended in the middle of the notebook: does it call exit()?"
         except RuntimeError as cause:  # nbclient says so where the kernel does not start or answers no more
-            result["note"] = f"Python did not answer any more: {cause}"
+            result["note"] = f"Python did not start or did not answer any more: {cause}"
     notebook.cells.pop()
     for cell in notebook.cells:
         if cell.cell_type == "code":

@@ -23,7 +23,8 @@ SCRATCH = f"{TEMPORARY}/scratch"
 def stands():
     """Whether such a wall can be built here: bubblewrap is installed, and the system lets it work."""
     try:
-        tried = subprocess.run([*around(), sys.executable, "-c", "import zmq"], capture_output=True, timeout=60, check=False)
+        command = [*around(environment=clean_environment(SCRATCH, 0)), sys.executable, "-c", "import zmq, ddlite"]
+        tried = subprocess.run(command, capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return tried.returncode == 0
@@ -63,6 +64,9 @@ def clean_environment(folder, seed):
     own = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TZ") if name in os.environ}
     places = {"IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib", "TMPDIR": ".", "TEMP": ".", "HOME": ".",
               "JUPYTER_RUNTIME_DIR": "runtime", "XDG_CACHE_HOME": "cache"}
+    here = Path(ddlite.__file__).resolve().parents[1]
+    if not here.is_relative_to(sys.prefix):  # a checkout: Python looks nowhere else for what is not installed
+        own["PYTHONPATH"] = str(here)
     return {**own, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "DDLITE_TEACHERS_SEED": str(seed),
             **{name: os.path.normpath(os.path.join(folder, place)) for name, place in places.items()}}
