@@ -18,7 +18,7 @@ from test_assignments import SOURCES
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install 'ddlite[course]'")
 from ddlite.cli.main import main
 from ddlite.course import feedback, wall
-from ddlite.course.grade import grade
+from ddlite.course.grade import as_csv, grade
 
 COURSE = ROOT / "notebooks" / "assignments"
 CHECK = """from ddlite.course import check
@@ -261,6 +261,28 @@ def test_the_guard_does_not_hinder(tmp_path):
     assert result.stdout.strip() == "all done", result.stderr
     assert "may not write or remove files: grades.csv" in result.stderr  # moved within its folder, but not out of it
     assert (tmp_path / "moved.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name, written", [
+    ("=1+1", "'=1+1"), ("+1", "'+1"), ("-2", "'-2"), ("@SUM(A1)", "'@SUM(A1)"), ("\t=1", "'\t'=1"), ("＝1", "'＝1"),
+    ("ada;=1+1", "ada;'=1+1"), ("ada, -1", "ada, '-1"), ("ada\n=1", "ada\n'=1"), ("Ada-Mae O'Hara (2)", "Ada-Mae O'Hara (2)")])
+def test_no_name_is_a_formula(name, written):
+    """Students choose their files' names, and spreadsheets split at commas, semicolons or tabs."""
+    row = {"student": name, "points": {"T-sum": 2}, "total": 2, "of": 2, "seconds": 1.0, "note": name}
+    [found] = csv.DictReader(as_csv([row], {"T-sum": 2}).decode().splitlines(keepends=True))
+    assert found["student"] == found["note"] == written
+
+
+@pytest.mark.skipif(not wall.stands(), reason="no wall can be built here: install bubblewrap")
+def test_a_checkout_is_found_behind_the_wall(tmp_path):
+    """ddlite need not be installed: what the grader imports, a submission's kernel imports, too."""
+    shutil.copytree(ROOT / "ddlite", tmp_path / "ddlite")
+    code = ("import subprocess, sys\nfrom ddlite.course import wall\n"
+            "command = wall.around(environment=wall.clean_environment(wall.SCRATCH, 0))\n"
+            "subprocess.run([*command, sys.executable, '-c', 'import ddlite; print(ddlite.__file__)'], check=True)")
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                            env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert result.stdout.strip() == str(tmp_path / "ddlite" / "__init__.py"), result.stderr
 
 
 def test_a_pages_links_run_nothing():

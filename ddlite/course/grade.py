@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from ddlite.course.submission import id_of
 from ddlite.machinery.files import write_bytes, write_json
 
 SOURCE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "source"
+FORMULA = re.compile(r"(^|[;,|\t\r\n]\s*)(?=[=+\-@\t\r＝＋－＠])")  # where one begins
 PROCESSES, WRITTEN = 100, 2**28  # of a submission: processes at a time, bytes in its folder
 
 
@@ -243,5 +245,5 @@ def as_csv(rows, worth):
 
 
 def _text(words):
-    """Words that no spreadsheet takes for a formula."""
-    return f"'{words}" if words[:1] in ("=", "+", "-", "@", "\t", "\r") else words
+    """Words that no spreadsheet takes for a formula, at whichever of the usual separators it splits them."""
+    return FORMULA.sub(r"\1'", words)
