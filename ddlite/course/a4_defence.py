@@ -115,14 +115,18 @@ def limited(choose_limit, seed=4):
              0.25: (99, 60, 98, 59), math.inf: (0, 91, 0, 89)}
     places = [(batch, split) for split in ("validation", "test") for batch in ("attacked", "honest")]
     numbers = {(batch, limit, split): number for limit, row in table.items() for (batch, split), number in zip(places, row)}
-    for order in ([4, 2, 1, 0.5, 0.25], [1, 4, 0.5, 2, 0.25], [0.25, 2, 0.5, 4, 1]):
-        chosen(choose_limit, order, 90, numbers)
-    for more in range(5):
-        chosen(choose_limit, *_rigged(seed + more))
+    given = [(order, 90, numbers) for order in ([4, 2, 1, 0.5, 0.25], [1, 4, 0.5, 2, 0.25], [0.25, 2, 0.5, 4, 1])]
+    given += [_rigged(seed + more) for more in range(5)]
+    for certain in (False, True):  # what is wrong is told before what is right by luck
+        for one in given:
+            chosen(choose_limit, *one, certain)
 
 
-def chosen(choose_limit, limits, wanted, numbers):
-    """Check an answer on `numbers`, {(batch, limit, split): percent}; what it asks for is noted. Returns the right answer."""
+def chosen(choose_limit, limits, wanted, numbers, certain=False):
+    """Check an answer on `numbers`, {(batch, limit, split): percent}; what it asks for is noted. Returns the right answer.
+
+    certain: whether the answer must have measured enough to know.
+    """
     def honest_on(split):
         return lambda limit: numbers["honest", limit, split]
 
@@ -187,7 +191,23 @@ def chosen(choose_limit, limits, wanted, numbers):
     seen = {one for _, one, split in asked if split == "test"} - {limit, math.inf}
     demand(not seen, f"The answer is right, but you asked for test numbers of the limits "
            f"{sorted(seen)}, which were not chosen: whoever sees them may choose by them.")
+    if certain:
+        _check_tried(set(asked), limits, limit, wanted, numbers)
     return right
+
+
+def _check_tried(asked, limits, limit, wanted, numbers):
+    """What was measured on validation images must rule out every other limit: by rule 1, or by rule 2."""
+    def known(batch, one):
+        return numbers[batch, one, "validation"] if (batch, one, "validation") in asked else math.nan
+
+    others = [one for one in limits if one != limit]
+    lost = [one for one in others if known("attacked", one) < wanted]
+    worse = [one for one in others if known("honest", one) < known("honest", limit)]
+    left = [one for one in others if one not in lost and one not in worse]
+    demand(not left and (known("attacked", limit) >= wanted or lost == others), "The answer is right here, but by luck: what "
+           f"you measured on validation images does not show that it is {limit:g}, and not {(left or others)[0]:g}. Try every "
+           "limit: a lower one need not protect better, or cost more.")
 
 
 def _rigged(seed):

@@ -952,3 +952,29 @@ def choose_limit(limits, wanted, measure):
     kept = {one: measure("honest", one, "validation") for one in limits if not measure("attacked", one, "validation") < wanted}
     best = sorted(kept.items(), key=lambda pair: pair[1])[-1][0]
     return best, measure("attacked", best, "test"), measure("honest", float("inf"), "test") - measure("honest", best, "test")
+# %% A4-limit wrong: The answer is right here, but by luck
+# Halving, as if lower limits always protected better.
+def choose_limit(limits, wanted, measure):
+    ordered = sorted(limits)
+    low, high = 0, len(ordered) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if measure("attacked", ordered[middle], "validation") >= wanted else (low, middle - 1)
+    limit = max(ordered[:low + 1], key=lambda one: measure("honest", one, "validation"))
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: The answer is right here, but by luck
+# Stops at the first fall of the honest accuracy.
+def choose_limit(limits, wanted, measure):
+    kept = sorted((one for one in limits if measure("attacked", one, "validation") >= wanted), reverse=True)
+    limit = kept[0]
+    for one in kept[1:]:
+        if measure("honest", one, "validation") < measure("honest", limit, "validation"):
+            break
+        limit = one
+    return limit, measure("attacked", limit, "test"), measure("honest", math.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit right: the best for honest work first
+def choose_limit(limits, wanted, measure):
+    for limit in sorted(limits, key=lambda one: -measure("honest", one, "validation")):
+        if measure("attacked", limit, "validation") >= wanted:
+            price = measure("honest", math.inf, "test") - measure("honest", limit, "test")
+            return limit, measure("attacked", limit, "test"), price
