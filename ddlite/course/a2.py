@@ -209,6 +209,7 @@ def _means(start, k, n, dset, real):
 
 def fair(fair_baseline, seed=5):
     """Task 5: `fair_baseline(dset, start, data, step_sizes)`; every wrong way to choose leads to another step size."""
+    untried = None
     first = set()  # nobody gets through by taking always the second, or the third in size: two rounds differ in both
     for number in range(5):
         for attempt in range(1000):
@@ -237,9 +238,9 @@ def fair(fair_baseline, seed=5):
         mine = mine.tolist() if isinstance(mine, torch.Tensor) else mine
         check(mine, scores["right"], {words: each for words, each in scores.items() if words != "right"},
               "The list of accuracies", tolerance=1e-3)
-        untried = start.untried(sizes, 3)
-        demand(untried is None, f"The answer is right here, but by luck: step size {untried} was not tried with all of the "
-               "three validation networks, on the validation images. Try each: nothing says that there is only one peak.")
+        untried = untried or start.untried(sizes, 3)
+    demand(untried is None, f"The answer is right here, but by luck: step size {untried} was not tried with all of the three "
+           "validation networks, on the validation images. Try each: nothing says that there is only one peak.")
 
 
 def _fair(seed, batches, passes, end=None):
