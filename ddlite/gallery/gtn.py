@@ -149,6 +149,8 @@ PROFILES = {
         "quick-pixels": {"data": "digits", "network": MLP, "outer_steps": 600, "hidden": None},
         "laptop": {"data": "mnist", "network": MLP, "outer_steps": 600, "batches": 16,
                    "images_per_class_and_batch": 8},
+        "laptop-small": {"data": "mnist", "network": MLP, "outer_steps": 600, "batches": 16,
+                         "images_per_class_and_batch": 8, "size": 16},  # in fewer floats than a hundred images
         "laptop-pixels": {"data": "mnist", "network": MLP, "outer_steps": 300, "batches": 16,
                           "images_per_class_and_batch": 8, "hidden": None},
     },
