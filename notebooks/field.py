@@ -3,7 +3,7 @@
     python notebooks/field.py digits    about half an hour; writes ddlite/assets/gallery/field-digits.json
     python notebooks/field.py mnist     about an hour
 
-It goes on where it ended, as long as the commit is the same.
+It goes on where it ended. A row is measured again if another set ships for it. Each row names its set and its commit.
 """
 
 import sys
@@ -32,7 +32,7 @@ def protocol_b(data, budget, note):
     """Networks trained from scratch; KIP once more by the recipe that it was made for."""
     for method, row in field.rows(data, budget, HELD_OUT["B"]).items():
         about = {"floats": row.sets[0].floats, "seconds": round(row.seconds, 3), "lesson": row.lesson,
-                 "network": row.network, "note": row.note}
+                 "network": row.network, "set": row.fingerprint, "note": row.note}
         for name, recipe in {method: None, **({"KIP, its own recipe": kip.RECIPE} if method == "KIP" else {})}.items():
             for network in field.page(data).networks:
                 judge = partial(field.judge, row.sets, network, data, HELD_OUT["B"], recipe)
@@ -46,28 +46,31 @@ def protocol_a(data, budget, note):
     for name, row in {**learned, **computed}.items():
         [dset] = row.sets
         for network in field.page(data).networks:
-            note("A", budget, name, network, {"floats": dset.floats, "lesson": row.lesson, "network": row.network},
+            about = {"floats": dset.floats, "lesson": row.lesson, "network": row.network, "set": row.fingerprint}
+            note("A", budget, name, network, about,
                  partial(field.own_steps, dset, network, data, HELD_OUT["A"]))
 
 
 def main():
     torch.set_num_threads(1)
-    data, began = dd.load((sys.argv[1:] or ["digits"])[0]), time.process_time()
+    data = dd.load((sys.argv[1:] or ["digits"])[0])
     page, out = field.page(data), GALLERY / f"field-{data.name}.json"
+    known = read_json(out) if out.is_file() else {"rows": {}, "cpu_seconds": 0}
     about = {"method": "field", "configuration": {"data": data.name, "networks": list(page.networks), "held out": HELD_OUT},
              "data_fingerprint": data.fingerprint, "command": f"python notebooks/field.py {data.name}", "commit": commit(),
-             "machine": machine(), "rows": {}, "cpu_seconds": 0}
-    if out.is_file() and (old := read_json(out))["commit"] == about["commit"]:
-        about = old
-    before = about["cpu_seconds"]
+             "machine": machine(), **known}
 
     def note(protocol, budget, method, network, words, measure):
-        row = about["rows"].setdefault(f"{protocol}, {budget} images: {method}", {**words, "scores": {}})
-        if network not in row["scores"]:
-            row["scores"][network] = of(measure())
-            about["cpu_seconds"] = before + round(time.process_time() - began)
+        name = f"{protocol}, {budget} images: {method}"
+        if about["rows"].get(name, {}).get("set", "none") != words["set"]:
+            about["rows"][name] = {**words, "commit": commit(), "scores": {}}
+        scores = about["rows"][name]["scores"]
+        if network not in scores:
+            began = time.process_time()
+            scores[network] = of(measure())
+            about["cpu_seconds"] += round(time.process_time() - began)
             write_json(out, about)
-            print(protocol, budget, method, network, row["scores"][network], flush=True)
+            print(name, network, scores[network], flush=True)
 
     for budget in page.learned:
         protocol_a(data, budget, note)
