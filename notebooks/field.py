@@ -54,16 +54,16 @@ def protocol_a(data, budget, note):
 def main():
     torch.set_num_threads(1)
     data = dd.load((sys.argv[1:] or ["digits"])[0])
-    page, out = field.page(data), GALLERY / f"field-{data.name}.json"
+    page, out, now = field.page(data), GALLERY / f"field-{data.name}.json", commit()  # before anything is written
     known = read_json(out) if out.is_file() else {"rows": {}, "cpu_seconds": 0}
     about = {"method": "field", "configuration": {"data": data.name, "networks": list(page.networks), "held out": HELD_OUT},
-             "data_fingerprint": data.fingerprint, "command": f"python notebooks/field.py {data.name}", "commit": commit(),
+             "data_fingerprint": data.fingerprint, "command": f"python notebooks/field.py {data.name}", "commit": now,
              "machine": machine(), **known}
 
     def note(protocol, budget, method, network, words, measure):
         name = f"{protocol}, {budget} images: {method}"
         if about["rows"].get(name, {}).get("set", "none") != words["set"]:
-            about["rows"][name] = {**words, "commit": commit(), "scores": {}}
+            about["rows"][name] = {**words, "commit": now, "scores": {}}
         scores = about["rows"][name]["scores"]
         if network not in scores:
             began = time.process_time()
