@@ -124,8 +124,8 @@ def learning(data: Any, budget: int, method: str, seed: int = 0) -> Any:
 def memory(states: Any, step: int = 3) -> float:
     """The most MiB of tensors that an outer step of a generator of `State`s holds at a time, beyond what it began with.
 
-    PyTorch's profiler tells each allocation, so that this is the same number every time. The generator is left open after
-    that step, which must be no step with a look at the validation images.
+    PyTorch's profiler tells each allocation, so that two runs differ little, however busy the machine is. The generator is left
+    open after that step, which must be no step with a look at the validation images.
     """
     for _ in range(step - 1):
         next(states)
