@@ -72,8 +72,8 @@ class Patches:
 PROFILES = {
     "idc": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 250, "patches": 2, "real": True, "walk": "set"},
-        "laptop": {"data": "mnist", "network": partial(ConvNet3, width=16), "outer_steps": 1000, "patches": 2, "real": True,
-                   "distance": "rows", "validate_every": 250, "validation_networks": 2},
+        "laptop": {"data": "mnist", "network": partial(ConvNet3, width=16), "outer_steps": 800, "patches": 2, "real": True,
+                   "walk": "data", "validate_every": 200, "validation_networks": 3},
         "laptop-lenet": {"data": "mnist", "network": LeNet, "outer_steps": 400, "patches": 2, "real": True, "walk": "data",
                          "validate_every": 100},
         "laptop-lenet-100": {"data": "mnist", "network": LeNet, "outer_steps": 400, "patches": 2, "real": True,
