@@ -250,7 +250,7 @@ def _mean(value):
 def _rounded(value):
     """In words, `value` as in `_mean`."""
     mean, spread = _mean(value)
-    return f"{mean:.0f} ± {spread:.0f}" if isinstance(value, list) and len(value) > 1 else f"{mean:.0f}"
+    return f"{mean:.1f} ± {spread:.1f}" if isinstance(value, list) and len(value) > 1 else f"{mean:.0f}"
 
 
 def _draw_step_sizes(axis, dset):

@@ -5,6 +5,7 @@ from html import escape
 
 import ipywidgets as widgets
 
+from ddlite import svg
 from ddlite.stills import Still
 
 GIVEN = "as given"
@@ -70,7 +71,9 @@ class Sortable(Still):
         return f" aria-sort='{'descending' if self._columns[one] else 'ascending'}'"
 
     def _update(self, change):
-        self._view.value = self.html(change["new"])
+        chosen = change["new"]
+        first = "" if chosen == GIVEN else f", {'largest' if self._columns[chosen] else 'smallest'} first"
+        self._view.value = self.html(chosen) + svg.hidden(f"Sorted: {chosen}{first}")
 
 
 class _Shown:

@@ -240,6 +240,7 @@ def test_a_table_is_sorted_by_the_column_that_is_pressed():
     assert places == sorted(places) and "aria-sort" not in table._view.value
     table._buttons.value = "MLP"
     assert table.order("MLP") == ["means", "<DC>", "MTT"] and "aria-sort='descending'>MLP" in table._view.value
+    assert "role='status'" in table._view.value and "Sorted: MLP, largest first" in table._view.value
     assert table._view.value.index(">means<") < table._view.value.index("&lt;DC&gt;") < table._view.value.index(">MTT<")
     assert table.order("seconds") == ["means", "<DC>", "MTT"] and table.order("floats") == ["means", "<DC>", "MTT"]
     saved = table._repr_mimebundle_()

@@ -228,6 +228,7 @@ LAYERS = [layer.split() for layer in (
     """
     layout
     show
+    scatter
     svg
     stills
     explore

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import made_up
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 import ddlite as dd
-from ddlite import live, show
+from ddlite import live, scatter, show
 
 NASTY = ("<script>alert(1)</script>", "$a_b$", "_hidden", "a & 'b'", "$\\frac{", "x" * 60)
 
@@ -77,6 +79,7 @@ def test_names_that_matplotlib_or_html_would_misread():
     show.lines(curves, "$x", "y$", "words", log=True)
     show.histogram({name: [10.0, 20.0] for name in NASTY})
     show.bars({name: {other: 5.0 for other in NASTY} for name in NASTY}, "words")
+    scatter.scatter({"learned": {name: (k + 1, 50.0) for k, name in enumerate(NASTY)}}, "x", "y", "words")
     panel = live.Panel(iter(()), "<i>title</i>")
     panel.state = state_of(dset, loss_is="<u>loss</u>", score_is="<u>score</u>")
     panel._draw()
@@ -85,6 +88,26 @@ def test_names_that_matplotlib_or_html_would_misread():
     assert "&lt;script&gt;" in panel._view.value
     chosen = live.Choices(lambda which: {"<u>right</u>": 50.0}, {"which": list(NASTY)})
     assert "<u>" not in chosen._result.value
+
+
+def test_no_name_of_a_mark_covers_another_one():
+    """Marks that lie close together, two of them in one place and one in each corner: no name on another, nor on a mark."""
+    figure = Figure(figsize=(7, 4))
+    axis = figure.subplots()
+    points = [("first", (1, 90)), ("second", (1.1, 90)), ("the same place", (1.1, 90)), ("third", (1.2, 88)),
+              ("low", (1, 10)), ("high", (9, 100)), ("a longer name", (9, 10)), ("last", (8.9, 12))]
+    axis.plot(*zip(*[point for _, point in points]), "o")
+    axis.margins(0.12)
+    axis.autoscale_view()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in scatter.write_names(axis, points)]
+    marks = axis.transData.transform([point for _, point in points])
+    for k, box in enumerate(boxes):
+        assert not box.count_contains(marks) and not any(box.overlaps(other) for other in boxes[:k]), points[k]
+        assert axis.get_window_extent(renderer).containsx(box.x1) and axis.get_window_extent(renderer).containsy(box.y1)
+    for groups in ({}, {"learned": {}}, {str(k): {"a": (1, 2)} for k in range(5)}):
+        with pytest.raises(ValueError, match="1 to 4 are told apart"):
+            scatter.scatter(groups, "x", "y", "words")
 
 
 def test_a_panel_of_two_hundred_classes_folds_their_names():
@@ -99,8 +122,6 @@ def test_a_panel_of_two_hundred_classes_folds_their_names():
 
 def test_no_curve_and_no_measure_is_left_out():
     """The seventh curve and the fourth measure were dropped without a word."""
-    from matplotlib.figure import Figure
-
     drawn, kept = [], show.Picture
     show.Picture = lambda figure, words: drawn.append(figure)
     try:
@@ -137,7 +158,7 @@ def test_spread_is_drawn_wherever_there_are_several_numbers():
     [barred] = [container for container in bars.containers if hasattr(container, "errorbar")]
     reach = barred.errorbar.lines[2][0].get_segments()
     assert [segment[:, 0].tolist() for segment in reach] == [[10.0, 30.0], [50.0, 50.0], [60.0, 60.0]]
-    assert words == "words: one: m 20 ± 10 %; two: m 50 %; three: m 60 %."
+    assert words == "words: one: m 20.0 ± 10.0 %; two: m 50 %; three: m 60 %."
 
 
 def test_rows_with_other_measures_are_named():
