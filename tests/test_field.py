@@ -8,6 +8,7 @@ import pytest
 import ddlite as dd
 from ddlite import results
 from ddlite.cli import field, memories
+from ddlite.gallery import dc, gtn, idc, mtt, past, textures
 from ddlite.machinery.files import fingerprint_of_file
 
 PAGES = pytest.mark.parametrize("name", field.PAGES)
@@ -71,6 +72,48 @@ def test_only_what_has_steps_is_judged_by_them(data):
     assert own.protocol == "A" and abs(own.mean - dd.manifest("digits-fixed-10")["test"]) < 2
     follows = field.own_steps(sets["MTT"], "MLP", data, 2)
     assert follows.protocol == "A" and follows.gradient_steps == 10 and 40 < follows.mean < 85
+
+
+@pytest.mark.parametrize("budget", field.DIGITS.learned)
+def test_steps_and_images_are_those_of_the_sets(data, budget, monkeypatch):
+    monkeypatch.setattr(memories, "tuned", lambda dset, *how: dset)
+    sets = {**{name: row.sets[0] for name, row in field.rows(data, budget, 1).items() if row.lesson},
+            **field.with_own_steps(data, budget)}
+    said = field.steps_and_images("digits", budget)
+    for name, dset in sets.items():
+        if not field.has_steps(dset):
+            assert name not in said
+            continue
+        sizes = [(len(images), size) for images, _, size in replace(dset, recipe=None).gradient_steps()]
+        assert said[name] == (len(sizes), sizes[0][0]) and len({images for images, _ in sizes}) == 1, name
+
+
+@PAGES
+@pytest.mark.parametrize("budget", (10, 100))
+def test_each_row_by_its_own_steps_says_how_many(name, budget):
+    start, rows = f"A, {budget} images: ", dd.manifest(f"gallery/field-{name}")["rows"]
+    judged = {row.removeprefix(start) for row, found in rows.items() if row.startswith(start) and any(found["scores"].values())}
+    assert judged <= set(field.steps_and_images(name, budget))
+
+
+STORAGES = {"patches": idc.Patches(2), "a canvas": textures.Canvas(2, 3), "bases": past.Bases(15, 3),
+            "a generator": gtn.Generator(32, 64, 10)}
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("matched", ["outcome", "gradients", "trajectory"])
+def test_the_cells_that_the_page_calls_ready_run(data, storage, matched):
+    """Every storage with every goal but a kernel's answers: two outer steps, and the storage is kept."""
+    how = {"outcome": {"step_size": 0.05}, "gradients": {"recipe": dd.Recipe()},
+           "trajectory": {"step_size": 0.05, "tied": True, "recipe": dd.Recipe()}}[matched]
+    begun = dd.DistilledSet.noise(data, passes=3, storage=STORAGES[storage], **how)
+    start, goal = {"outcome": lambda: (dd.RandomStart(dd.MLP, data), dd.Fit(data)),
+                   "gradients": lambda: (dd.RandomStart(dd.MLP, data), dc.Match(data)),
+                   "trajectory": lambda: (mtt.Experts(dd.MLP, data, 1, 3, 1, 2).fill(), mtt.Follow(data))}[matched]()
+    *_, state = dd.distill(begun, start, goal, outer_steps=2, batch_size=20, validate_every=2, validation_networks=1)
+    learned = state.distilled
+    assert type(learned.storage) is type(STORAGES[storage])
+    assert any(not numbers.equal(begun.stored[name]) for name, numbers in learned.stored.items())
 
 
 @PAGES

@@ -160,7 +160,7 @@ def judge(sets: list, network: str, data: Any, held_out: int = 5, recipe: dd.Rec
     return dd.baselines.over_draws([memories.from_scratch(dset, recipe) for dset in sets], start, dd.Fit(data), held_out)
 
 
-def own_steps(dset: dd.DistilledSet, network: str, data: Any, held_out: int = 10) -> dd.Report | None:
+def own_steps(dset: dd.DistilledSet, network: str, data: Any, held_out: int = 10, seed: int = 0) -> dd.Report | None:
     """Protocol A: the `Report` of held-out networks that take a set's own gradient steps; None for a set without such.
 
     MTT learns a step size, too: its images are shown again and again, as it was learned. A set for a fixed start has its own
@@ -172,10 +172,29 @@ def own_steps(dset: dd.DistilledSet, network: str, data: Any, held_out: int = 10
             return None
         return dd.evaluate(dset, [dset.train(make(data.shape, len(data.classes)), passes=0)], dd.Fit(data), data.test,
                            [dset.passes])
-    if dset.recipe and dset.goal != "follow":
+    if not has_steps(dset):
         return None
-    dset, start = replace(dset, recipe=None), dd.RandomStart(make, data)
+    dset, start = replace(dset, recipe=None), dd.RandomStart(make, data, seed=seed)
     return dd.evaluate(dset, start.networks("held-out", held_out), dd.Fit(data), data.test, [dset.passes])
+
+
+def has_steps(dset: dd.DistilledSet) -> bool:
+    """Whether a set has gradient steps of its own: it has no recipe, or it was learned to follow a trajectory."""
+    return not dset.recipe or dset.goal == "follow"
+
+
+def steps_and_images(name: str, budget: int) -> dict[str, tuple[int, int]]:
+    """{method: (gradient steps, images in each of them)} by protocol A, of what ships for a data set and of `with_own_steps`.
+
+    It is read from the sets that ship, and needs no data.
+    """
+    own, found = PAGES[name], {}
+    for method, (ships, _) in own.learned[budget].items():
+        dset = dd.DistilledSet.shipped(ships)
+        if has_steps(dset):
+            found[method] = len(dset.step_sizes), dset.labels.shape[1]
+    without = (own.steps if budget == 10 else budget // 10), 10  # an image of each class in a step
+    return {**found, **dict.fromkeys(("random real", "class means", "k-means"), without)}
 
 
 def with_own_steps(data: Any, budget: int) -> dict[str, dd.DistilledSet]:
