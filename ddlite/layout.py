@@ -26,9 +26,9 @@ def grey_range(dset):
 
 
 def in_words(low, high):
-    """What black and white stand for, as `grey_range` gives them, in words."""
+    """What black and white stand for, as `grey_range` gives them, and in the data, in words."""
     digits = _digits(low, high)
-    return f"black = grey level {low:.{digits}f}, white = {high:.{digits}f}"
+    return f"black is grey level {low:.{digits}f} or less, white {high:.{digits}f} or more (in the data 0 and 1)"
 
 
 def _digits(low, high):

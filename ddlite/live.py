@@ -220,7 +220,7 @@ class Panel(Still):
                 f"<div style='{wide}'>{names}<img style='width:100%;image-rendering:pixelated' "
                 f"alt='The images as they are at outer step {self.state.outer_step}' "
                 f"src='data:image/png;base64,{picture}'></div>"
-                f"<div>{show.in_words(low, high)} (0 and 1 in the data). Loss: {html.escape(self.state.loss_is)}. "
+                f"<div>{show.in_words(low, high)}. Loss: {html.escape(self.state.loss_is)}. "
                 f"Validation score: {html.escape(self.state.score_is)}.</div>")
 
 

@@ -71,8 +71,9 @@ def predicted(mine, unit=" %"):
 
 
 @rc_context(STYLE)
-def images(dset, title=""):
-    """A `Picture` of a distilled set, laid out as in `lines_of`, with the label above each column, or below each image."""
+def images(dset, title="A distilled set", batches=None):
+    """A `Picture` of a distilled set, laid out as in `lines_of`, with the label above each column, or below each image;
+    `batches` are names in the place of "batch 1", "batch 2" and so on."""
     low, high = grey_range(dset)
     rows, columns = table(dset)[0].shape[:2]
     pictures, labels = lines_of(dset)
@@ -85,9 +86,8 @@ def images(dset, title=""):
     figure = Figure(figsize=(10, tall + (2.4 if upright else 0.4)), layout="constrained")
     axis = figure.subplots()
     axis.imshow(canvas, interpolation="nearest")
-    axis.set_yticks([])
+    axis.set(xticks=[], yticks=[])
     if broken:
-        axis.set_xticks([])
         for line, column in itertools.product(range(lines), range(across)):
             if labels[line][column] is not None:
                 axis.text(column * (width + 2) + width / 2, line * (height + 2 + below) + height,
@@ -98,11 +98,11 @@ def images(dset, title=""):
     if dset.batches > 1:
         each = (rows if not broken else rows * -(-columns // across)) // dset.batches
         named = range(0, lines, each)
-        axis.set_yticks([k * (height + 2 + below) + height / 2 for k in named], [f"batch {k + 1}" for k in range(len(named))])
+        axis.set_yticks([k * (height + 2 + below) + height / 2 for k in named],
+                        batches or [f"batch {k + 1}" for k in range(len(named))])
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
     axis.spines[:].set_visible(False)
-    words = f"{in_words(low, high)} (0 and 1 in the data){_cut(dset)}"
-    title = title or "A distilled set"
+    words = f"{in_words(low, high)}{_cut(dset)}"
     return Picture(figure, f"{title}: {rows} x {columns} images, labelled {_names(dset)}; {words}.", f"{title}: {words}.")
 
 
@@ -155,7 +155,7 @@ def learning(state, losses, scores, title="Learning", marks=None):
     middle.set(xlabel="outer step", ylim=(0, 100))
     middle.set_title(_plain(textwrap.fill(f"validation score: {state.score_is}", 36)), fontsize=9)
     _draw_step_sizes(right, state.distilled)
-    seen = f"{in_words(*grey_range(state.distilled))} (0 and 1 in the data){_cut(state.distilled)}"
+    seen = f"{in_words(*grey_range(state.distilled))}{_cut(state.distilled)}"
     where = f"{title}, outer step {state.outer_step} of {state.outer_steps}"
     return Picture(figure, f"{title}: {sentence(state)}", f"{where}: {seen}.")
 
@@ -210,7 +210,7 @@ def histogram(scores, xlabel="test accuracy, %", words=""):
     rows[-1].set_xlabel(_plain(xlabel))
     spans = "; ".join(f"{name}: {min(values):.1f} to {max(values):.1f}, mean {sum(values) / len(values):.1f} "
                       f"({len(values)} networks)" for name, values in scores.items())
-    return Picture(figure, f"{words or 'Histogram'}: {spans}.")
+    return Picture(figure, f"{words or 'Histogram'}: {spans}.", f"{words or 'Histogram'}.")
 
 
 @rc_context(STYLE)
@@ -238,7 +238,7 @@ def bars(groups, words):
     axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(len(measures), 3))
     numbers = "; ".join(f"{row}: " + ", ".join(f"{measure} {_rounded(value)} %" for measure, value in values.items())
                         for row, values in groups.items())
-    return Picture(figure, f"{words}: {numbers}.")
+    return Picture(figure, f"{words}: {numbers}.", f"{words}.")
 
 
 def _mean(value):

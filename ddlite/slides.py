@@ -9,21 +9,25 @@ from ddlite.stills import WHOLE, Still, waiting
 
 
 class Slides(Still):
-    """A slider through values, with the picture of each; in the saved notebook, the first one stays.
+    """A slider through values, with the picture of each; in the saved notebook stays the one that it begins with.
 
     Args:
         name: what the slider moves through.
         values: the values to choose from, in order.
         draw: `draw(value)`, a `show.Picture`; called once for each value that is looked at.
+        begin: which of the values it begins with, by default the first.
 
-    Raises ValueError where there is no value.
+    Raises ValueError where there is no value, and for one to begin with that is not among them.
     """
 
-    def __init__(self, name, values, draw):
+    def __init__(self, name, values, draw, begin=None):
         if not len(values):
             raise ValueError("There is nothing to slide through: at least one value is needed, e.g. values=[1, 2, 3].")
-        self._draw, self._known, self._first, self._shown = draw, {}, values[0], ""
-        self._slider = widgets.SelectionSlider(options=list(values), description=name, style=WHOLE, continuous_update=False)
+        if begin is not None and begin not in values:
+            raise ValueError(f"begin={begin!r} is not among the values, {', '.join(map(str, values))}: give one of them.")
+        self._draw, self._known, self._first, self._shown = draw, {}, values[0] if begin is None else begin, ""
+        self._slider = widgets.SelectionSlider(options=list(values), value=self._first, description=name, style=WHOLE,
+                                                continuous_update=False)
         self._view = widgets.HTML()
         self._slider.observe(self._update, names="value")
         super().__init__([self._slider, self._view])
@@ -47,7 +51,8 @@ class Slides(Still):
         if value not in self._known:
             yield "drawing"
         picture = self.of(value)
-        self._shown = (f"<img style='max-width:100%' alt='{html.escape(picture.words, quote=True)}' "
+        # The sentence below says what is to be seen: as the picture's alt text, too, it would be read aloud twice.
+        self._shown = ("<img style='max-width:100%' alt='' "
                        f"src='data:image/png;base64,{base64.b64encode(picture.png).decode()}'>"
                        f"<p>{html.escape(picture.words)}</p>")
         self._view.value = f"<div role='status'>{self._shown}</div>"

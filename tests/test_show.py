@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import re
 import warnings
 from types import SimpleNamespace
 
@@ -123,7 +124,7 @@ def test_a_panel_of_two_hundred_classes_folds_their_names():
 def test_no_curve_and_no_measure_is_left_out():
     """The seventh curve and the fourth measure were dropped without a word."""
     drawn, kept = [], show.Picture
-    show.Picture = lambda figure, words: drawn.append(figure)
+    show.Picture = lambda figure, *words: drawn.append(figure)
     try:
         show.lines({f"curve {k}": [(0, k), (1, k)] for k in range(40)}, "x", "y", "words")
         show.bars({"row": {f"measure {k}": 5.0 * k for k in range(7)}}, "words")
@@ -145,7 +146,7 @@ def test_nothing_to_draw_is_said(draw):
 def test_spread_is_drawn_wherever_there_are_several_numbers():
     """The bars reach one standard deviation to each side of the mean, and the words say so."""
     drawn, kept = [], show.Picture
-    show.Picture = lambda figure, words: drawn.append((figure.axes[0], words)) or kept(figure, words)
+    show.Picture = lambda figure, words, *caption: drawn.append((figure.axes[0], words)) or kept(figure, words, *caption)
     try:
         show.lines({"a": [(0, [10.0, 20.0, 30.0]), (1, 40.0)], "b": [(0, 1.0), (1, 2.0)]}, "x", "y", "words")
         show.bars({"one": {"m": [10.0, 20.0, 30.0]}, "two": {"m": [50.0]}, "three": {"m": 60.0}}, "words")
@@ -161,6 +162,23 @@ def test_spread_is_drawn_wherever_there_are_several_numbers():
     assert words == "words: one: m 20.0 ± 10.0 %; two: m 50 %; three: m 60 %."
 
 
+def test_a_caption_is_not_cut_at_its_own_colon():
+    words = "Protocol B: two sets"
+    for picture in (show.bars({"a": {"x": 1.0}}, words), show.histogram({"a": [1.0]}, words=words)):
+        assert picture.caption == f"{words}." and picture.words.startswith(f"{words}: a: ")
+
+
+def test_batches_are_named_as_they_are_told():
+    drawn, kept = [], show.Picture
+    show.Picture = lambda figure, *words: drawn.append([name.get_text() for name in figure.axes[0].get_yticklabels()])
+    try:
+        show.images(dd.DistilledSet.noise(made_up((1, 8, 8)), batches=2))
+        show.images(dd.DistilledSet.noise(made_up((1, 8, 8)), batches=2), batches=["batch 1", "batch 10"])
+    finally:
+        show.Picture = kept
+    assert drawn == [["batch 1", "batch 2"], ["batch 1", "batch 10"]]
+
+
 def test_rows_with_other_measures_are_named():
     with pytest.raises(ValueError, match="Row 'b' has other measures"):
         show.bars({"a": {"x": 1.0}, "b": {"y": 1.0}}, "words")
@@ -172,7 +190,7 @@ def test_black_and_white_of_dark_pictures_differ(brightest):
     dset = dd.DistilledSet.noise(dd.from_arrays(images, labels, images, labels, name="dark"))
     low, high = show.grey_range(dset)
     assert 0.8 * brightest < high - low < 1.8 * brightest
-    black, white = (text.split(" ")[-1] for text in show.in_words(low, high).split(", "))
+    black, white = re.findall(r"(\S+) or (?:less|more)", show.in_words(low, high))
     assert float(white) > float(black) and show.tiles(dset).getextrema()[0] == (0, 255)
     show.images(dset)
 
