@@ -239,6 +239,7 @@ LAYERS = [layer.split() for layer in (
     """,
     """
     course.checks
+    course.witness
     course.tables
     course.a1
     course.a1_learning

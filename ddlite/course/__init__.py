@@ -7,13 +7,12 @@ from ddlite.course.checks import (
     equal,
     example,
     follows,
-    keys_of,
     shuffled,
     small,
     teachers_seed,
     telling,
-    watching,
 )
+from ddlite.course.witness import keys_of, watching
 
 __all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "shuffled", "small", "teachers_seed",
            "telling", "watching"]

@@ -98,6 +98,7 @@ def step(answer, seed=1):
     """Task 2: `step(loss, weights, images, labels, step_size)`, one step through which one can differentiate."""
     for number in range(3):
         loss, weights, images, labels, step_sizes = example(seed + 10 * number, batches=3)
+        loss = _times(loss, (1, 30, 0.03)[number])  # long gradients and short ones: neither is to be cut or stretched
         images, labels = images[number].requires_grad_(), labels[number]
         step_size = step_sizes[number].clone().requires_grad_()
         given, calls = (loss, weights, images, labels, step_size), []
@@ -128,6 +129,10 @@ def step(answer, seed=1):
             second = answer(loss, wanted, images, labels, step_size)
         check(second, [w.detach() for w in dd.train(loss, wanted, [(images, labels, step_size)])],
               what="A step that follows another one: step(..., the new weights, ...)")
+
+
+def _times(loss, factor):
+    return lambda *given: factor * loss(*given)
 
 
 def _check_step(new, right, before, step_size):
@@ -185,6 +190,7 @@ def train(answer, seed=2):
             "All steps use the mean step size.": after(sizes=step_sizes.mean().expand(len(order))),
             "The step sizes run backwards.": after(sizes=step_sizes.flip(0)),
             "The batches run backwards.": after(order[::-1]),
+            "The batches begin with the second one: step 0 uses batch 0.": after([(b + 1) % batches for b in order]),
             "Every step starts from the first weights: hand the new ones on to the next step.":
                 after(order[-1:], step_sizes[-1:]),
             "The last step is missing.": after(order[:-1], step_sizes[:-1]),
@@ -208,14 +214,14 @@ def train(answer, seed=2):
 
 def meta(answer, seed=4):
     """Task 4: `meta_gradient(loss, goal_loss, weights, images, labels, step_sizes)`, by one call of autograd."""
-    for number, (batches, passes) in enumerate(((2, 2), (3, 1), (2, 3))):
+    for number, (batches, passes, factor) in enumerate(((2, 2, 1), (3, 1, 100), (2, 3, 0.01))):
         loss, weights, images, labels, step_sizes = given = example(seed + 20 * number, batches, passes)
         _, _, real, real_labels, _ = example(seed + 20 * number + 10)
         calls = []
 
-        def goal_loss(weights, loss=loss, real=real[0], labels=real_labels[0], calls=calls):
+        def goal_loss(weights, loss=loss, real=real[0], labels=real_labels[0], calls=calls, factor=factor):
             calls.append(len(calls))
-            return loss(weights, real, labels)
+            return factor * loss(weights, real, labels)
 
         value, by_images, by_sizes = right = _exact(given, goal_loss)
         on_synthetic = [_exact(given, lambda after, some=some, given=given: given[0](

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 import random
 from collections import Counter
 from dataclasses import replace
@@ -11,13 +12,14 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import ddlite as dd
-from ddlite.course.checks import check, demand, equal, keys_of, neighbours, shuffled, small, telling, watching
+from ddlite.course.checks import alone, check, demand, equal, shuffled, small, telling
+from ddlite.course.witness import keys_of, neighbours, watching
 
 
 def normalise(normalised, seed=1):
     """Task 1: `normalised(pictures, target_train, source_train)`, by the statistics of the target's training pictures."""
-    for number, channels in enumerate((1, 3, 3)):
-        given, right, mistakes = telling(lambda s, channels=channels: _normalised(s, channels), seed + 10 * number)
+    for number, (channels, many) in enumerate(((1, 60), (3, 60), (3, 1500))):
+        given, right, mistakes = telling(lambda s, given=(channels, many): _normalised(s, *given), seed + 10 * number)
         kept = [one.clone() for one in given]
         mine = normalised(*given)
         demand(all(torch.equal(a, b) for a, b in zip(given, kept)), "The pictures that came in were changed.")
@@ -26,16 +28,17 @@ def normalise(normalised, seed=1):
         check(alone, right[:1], {}, "normalised(one picture, ...)", tolerance=2e-3)
 
 
-def _normalised(seed, channels):
+def _normalised(seed, channels, many):
     generator = torch.Generator().manual_seed(seed)
 
-    def draw(number, darkest):  # every channel and every row has levels of its own
+    def draw(number, darkest):  # every channel and every row has levels of its own, and the last pictures are the brightest
         levels = darkest + 60 * torch.rand(number, channels, 5, 4, generator=generator)
+        levels += torch.linspace(0, 30, number).view(-1, 1, 1, 1)
         rows, planes = torch.arange(5).view(-1, 1), torch.arange(channels).view(-1, 1, 1)
         return (levels + 6 * rows + 25 * planes).to(torch.uint8)
 
-    target_train, pictures, source_train = draw(60, 40), draw(12, 70), draw(60, 10)
-    labels = torch.arange(60) % 2
+    target_train, pictures, source_train = draw(many, 40), draw(12, 70), draw(60, 10)
+    labels = torch.arange(many) % 2
     right = dd.from_arrays(target_train, labels, pictures, labels[:12], name="example").test.images
     one, train, old = (part / 255 for part in (pictures, target_train, source_train))
 
@@ -83,15 +86,16 @@ def _normalised(seed, channels):
 
 def pretrain(answer, source, target, seed=3):
     """Task 2: `pretrain(network, source, seed, epochs, batch_size)` trains a copy, in a new order in each epoch."""
-    for number, (epochs, batch_size) in enumerate(((4, 100), (5, 64))):
-        _pretrained(answer, source, target, seed + 10 * number, epochs, batch_size)
+    for number, (epochs, batch_size, rest) in enumerate(((4, 100, 98), (5, 64, 1))):  # rest: images in an epoch's last batch
+        _pretrained(answer, source, target, seed + 10 * number, epochs, batch_size, rest)
 
 
-def _pretrained(answer, source, target, seed, epochs, batch_size):
+def _pretrained(answer, source, target, seed, epochs, batch_size, rest):
     # The classes are renamed, and a part is left out: only who trains on the `source` that is handed in can know them.
     generator = torch.Generator().manual_seed(seed)
     names = torch.randperm(len(source.classes), generator=generator)
-    part = torch.randperm(len(source.train), generator=generator)[: len(source.train) - 67]
+    full = (len(source.train) - 67 - rest) // batch_size * batch_size
+    part = torch.randperm(len(source.train), generator=generator)[: full + rest]
     images = source.train.images[part]
     handed_in = replace(source, train=replace(source.train, images=images, labels=names[source.train.labels[part]]),
                         validation=replace(source.validation, labels=names[source.validation.labels]))
@@ -100,7 +104,7 @@ def _pretrained(answer, source, target, seed, epochs, batch_size):
 
     def watched(seed, epochs):
         torch.manual_seed(random.randrange(2**31))  # the order is to come from `seed`, not from the global generator
-        with watching() as shown:
+        with alone(answer, off=[dd.pretrain]), watching() as shown:
             trained = answer(network, handed_in, seed, epochs, batch_size)
         looked_at = {key for one in shown for key in keys_of(one.images)}
         learned = [one for one in shown if one.gradient is not None]
@@ -172,13 +176,15 @@ def _check_epochs(learned, in_order, epochs, batch_size):
 
 def _check_gradients(learned, labels):
     """The gradient that came back to the logits must be that of cross-entropy with these labels, but for a factor."""
-    demand(not any(one.left_over for one in learned), "The old gradient is not cleared before each step: .grad adds up; call "
+    demand(not any(one.added for one in learned), "The old gradient is not cleared before each step: .grad adds up; call "
            "optimizer.zero_grad().")
     for one in learned[:6]:
+        given = [labels[key] for key in keys_of(one.images)]
+        alike = sum(itertools.starmap(operator.eq, itertools.pairwise(given))) / max(1, len(given) - 1)
+        demand(alike < 0.6, "The images come class by class: shuffle them all together.")
         if one.gradient.isnan().any():
             continue
-        wanted = one.logits.softmax(1) - nn.functional.one_hot(torch.tensor([labels[key] for key in keys_of(one.images)]),
-                                                               one.logits.shape[1])
+        wanted = one.logits.softmax(1) - nn.functional.one_hot(torch.tensor(given), one.logits.shape[1])
         alike = (one.gradient * wanted).sum() / (one.gradient.norm() * wanted.norm()).clamp(min=1e-12)
         demand(alike > 0, "The step climbs: descend the cross-entropy, do not negate it.")
         demand(alike > 0.999, "The loss is not the cross-entropy of the logits with the labels of these images. Do labels and "
@@ -226,7 +232,7 @@ class Shifted:
 
 def gradient(pool_gradient, pool, target, seed=4):
     """Task 3: `pool_gradient(pool, data, dset, which, number, first)`, the mean meta-gradient over pre-trained networks."""
-    for number, (batches, passes, networks, first) in enumerate(((2, 2, 3, 1), (1, 3, 2, 3), (3, 1, 4, 2))):
+    for number, (batches, passes, networks, first) in enumerate(((2, 2, 3, 1), (1, 3, 2, 3), (3, 1, 4, 4))):
         generator = torch.Generator().manual_seed(seed + number)
         order = torch.randperm(len(target.train), generator=generator)[: len(target.train) - 50]
         data = replace(target, train=replace(target.train, images=target.train.images[order],

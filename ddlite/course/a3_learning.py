@@ -9,7 +9,8 @@ import torch
 import ddlite as dd
 from ddlite.course import tables
 from ddlite.course.a3 import Shifted
-from ddlite.course.checks import check, demand, equal, keys_of, neighbours, returned, shuffled, watching
+from ddlite.course.checks import alone, check, demand, equal, shuffled
+from ddlite.course.witness import keys_of, neighbours, returned, watching
 
 
 class Sealed:
@@ -46,8 +47,8 @@ def _adapted(answer, pool, target, seed, batches, rounds):
     noise = shuffled(dd.DistilledSet.noise(target, batches=batches, passes=1, step_size=0.1, seed=seed), generator)
     noise = replace(noise, step_sizes=0.06 + 0.08 * torch.rand(batches, generator=generator))
     kept, sizes, seen = noise.images.clone(), noise.step_sizes.clone(), Shifted(pool, 1 + seed % 3)
-    torch.manual_seed(seed)
-    with watching() as shown:
+    torch.manual_seed(seed + 1000)  # noise of one's own is not that which came in
+    with alone(answer, off=[dd.distill]), watching() as shown:
         seen.shown = shown
         learned = answer(seen, data, noise, rounds)
     demand(isinstance(learned, dd.DistilledSet), "Return a DistilledSet: replace(dset, "
@@ -78,7 +79,10 @@ def _adapted(answer, pool, target, seed, batches, rounds):
     demand(first.gradient.isnan().any() or any(equal(first.logits, one(first.images).detach(), 0.01) for one in trained), "In "
            "the first round the goal looks at another network than one of the pool's, trained with the images, labels and step "
            "sizes of the set that was handed in: start from those.")
-    demand(2 * rounds <= len(used), f"{len(used)} networks in {rounds} rounds: two in each are wanted.")
+    wanted = [(2 * k % pool.size, (2 * k + 1) % pool.size) for k in range(rounds)]
+    asked = [pair for pair, _ in itertools.groupby(zip(used[::2], used[1::2]))]  # whoever asks twice has them twice
+    demand(asked == wanted, f"{len(used)} networks in {rounds} rounds: two in each are wanted, number 2k and 2k + 1, "
+           "first=2 * k.")
     alike = torch.corrcoef(torch.stack([learned.images.detach().flatten(), kept.flatten()]))[0, 1]
     demand(alike > 0.3, "These images have nothing of the noise that came in: learn them, from that noise, with the "
            "meta-gradient alone.")
@@ -129,13 +133,15 @@ def _check_rounds(shown, rounds, handed_in, target, synthetic):
            "they are.")
     sizes = sorted(map(len, learned))
     demand(100 <= sizes[len(sizes) // 2] <= 300, f"A real batch has {sizes[len(sizes) // 2]} images: 128 are wanted.")
+    different = {frozenset(keys) for keys in learned}
     demand(2 * rounds <= len(learned) <= 4 * rounds, f"{len(learned)} real batches were learned from in {rounds} rounds of "
            f"two networks: {2 * rounds} are wanted.")
-    different = {frozenset(keys) for keys in learned}
+    demand(len(different) <= rounds, f"{len(different)} different real batches in {rounds} rounds: one in each is wanted, for "
+           "both networks.")
     demand(len(different) >= min(rounds, 8), "The real batch is the same again and again: draw a new one in each round.")
-    share = len({key for keys in learned for key in keys}) / len(handed_in)
-    demand(share >= 0.7 * (1 - (1 - 128 / len(handed_in)) ** rounds), f"Only {100 * share:.0f} % of the training images are "
-           "ever drawn: draw from all of them.")
+    never = inside.difference(*learned)
+    demand(len(never) <= 2 * len(inside) * (1 - 128 / len(inside)) ** rounds + 10, f"{len(never)} of {len(inside)} training "
+           f"images are never drawn, in {rounds} rounds: draw from all of them.")
     demand(neighbours(learned, handed_in) < 0.5, "The real images come in the order of the data: draw them at random.")
     return batches[0]
 

@@ -173,11 +173,14 @@ def clipped(clipped_step, data, seed=3):
         mine = clipped_step(loss, weights, images.clone(), labels.clone(), step_size, limit)
         demand(all(torch.equal(w, b) for w, b in zip(weights, before)),
                "The weights that came in were changed: make new ones, without -= or .data.")
+        again = clipped_step(loss, weights, images.clone(), labels.clone(), step_size, limit)
         right = [b - step_size * min(1, share) * g for b, g in zip(before, gradients)]
         mistakes = _clipped(before, gradients, step_size, limit) if share < math.inf else {}
         move = [step_size * min(1, share) * g for g in gradients]
         check(mine, right, {words: wrong for words, wrong in mistakes.items() if not equal(wrong, right)}, "clipped_step(...)")
         check([b - m.detach() for b, m in zip(before, mine)], move, what="The step of clipped_step(...)", tolerance=5e-3)
+        demand(equal(again, mine, 1e-3), "Called a second time, it gives other weights: gradients in .grad add up from call to "
+               "call; torch.autograd.grad starts anew.")
 
 
 def _clipped(before, gradients, step_size, limit):

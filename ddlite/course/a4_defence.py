@@ -113,9 +113,14 @@ def limited(choose_limit, seed=4):
     """Task 5: `choose_limit(limits, wanted, measure)`, on tables in which every wrong way of choosing leads elsewhere."""
     table = {4: (20, 90, 15, 88), 2: (85, 84, 92, 86), 1: (93, 80, 88, 79), 0.5: (96, 78, 97, 82),
              0.25: (99, 60, 98, 59), math.inf: (0, 91, 0, 89)}
+    # A limit that does not protect between two that do, and these two nearly alike in what they cost.
+    close = {**table, 2: (91, 80.0, 93, 75), 1: (80, 82, 95, 84), 0.5: (93, 80.4, 89, 78)}
+    other = {**close, 2: (93, 80.4, 89, 78), 0.5: (91, 80.0, 93, 75)}
     places = [(batch, split) for split in ("validation", "test") for batch in ("attacked", "honest")]
-    numbers = {(batch, limit, split): number for limit, row in table.items() for (batch, split), number in zip(places, row)}
-    given = [(order, 90, numbers) for order in ([4, 2, 1, 0.5, 0.25], [1, 4, 0.5, 2, 0.25], [0.25, 2, 0.5, 4, 1])]
+    tables = [{(batch, limit, split): float(number) for limit, row in one.items()
+               for (batch, split), number in zip(places, row)} for one in (table, close, other)]
+    given = [(order, 90, numbers) for order in ([4, 2, 1, 0.5, 0.25], [1, 4, 0.5, 2, 0.25], [0.25, 2, 0.5, 4, 1])
+             for numbers in tables]
     given += [_rigged(seed + more) for more in range(5)]
     for certain in (False, True):  # what is wrong is told before what is right by luck
         for one in given:
@@ -189,6 +194,8 @@ def chosen(choose_limit, limits, wanted, numbers, certain=False):
     check(choose_limit(list(limits), wanted, measure), right, {words: wrong for words, wrong in mistakes.items()
                                                                if wrong != right}, "choose_limit(...)")
     seen = {one for _, one, split in asked if split == "test"} - {limit, math.inf}
+    demand(limit == math.inf or ("attacked", math.inf, "test") not in asked, "The answer is right, but you asked for the "
+           "attack without defence on test images: they may be asked for what the result needs, and for nothing else.")
     demand(not seen, f"The answer is right, but you asked for test numbers of the limits "
            f"{sorted(seen)}, which were not chosen: whoever sees them may choose by them.")
     if certain:

@@ -57,13 +57,16 @@ def distanced(distance, seed=1):
             mine = distance(*given)
         demand(all(torch.equal(a, b) for side, before in zip(given, kept) for a, b in zip(side, before)),
                "The gradients that came in were changed.")
+        demand(not torch.as_tensor(mine).isnan(), "The distance is NaN: 0 is divided by 0 where a row is zero.")
         check(mine, right.detach(), mistakes, "distance(...)")
         demand(isinstance(mine, torch.Tensor), "This is a plain number, which cannot be differentiated: return the tensor.")
         follows(mine, given[0][2], "The result does not depend on our gradient for autograd: is it detached?")
         follows(mine, given[0][0], "The result does not depend on the convolution's gradient for autograd: is it detached?")
+        found = [torch.autograd.grad(one, given[0][::2], retain_graph=True) for one in (mine, right)]
+        demand(all(part.isfinite().all() for part in found[0]), "The gradient of distance(...) is NaN where a row is zero: "
+               "torch.where hides a division by 0, but not its slope. Put another length in before you divide.")
         # Not of the rows of zeros, where the distance has no slope.
-        slopes = [[part[rows] for part, rows in zip(torch.autograd.grad(one, given[0][::2], retain_graph=True), (ALL, REST))]
-                  for one in (mine, right)]
+        slopes = [[part[rows] for part, rows in zip(parts, (ALL, REST, ALL))] for parts in found]
         check(*slopes, what="The gradient of distance(...) (is something detached on the way?)", tolerance=1e-3)
     same = [torch.randn(3, 4, dtype=torch.float64) * 1e-12, torch.randn(3, dtype=torch.float64)]
     check(1 + distance(same, same), torch.ones((), dtype=torch.float64), what="1 + distance(a, a)")
@@ -71,7 +74,7 @@ def distanced(distance, seed=1):
 
 def _rows(seed):
     generator = torch.Generator().manual_seed(seed)
-    shapes = (3, 2, 3, 3), (3,), (4, 6), (4,)
+    shapes = (3, 2, 3, 3), (3,), (4, 6), (4,), (2, 3, 5)
     common = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
     # Gradients of a network that has learned are small: what is added to a norm must be small beside it.
     ours, theirs = ([scale * (one + 0.6 * torch.randn(one.shape, generator=generator, dtype=torch.float64)) for one in common]
@@ -154,7 +157,8 @@ def matched(match_gradient, seed=2):
             return loss(*arguments)
 
         mine = called(match_gradient, counted, *given[1:], squared, draw)
-        demand(all(torch.equal(a, b) for a, b in zip((*given[1], *given[2:]), kept)), "What came in was changed.")
+        demand(all(torch.equal(a, b) for a, b in zip((*given[1], *given[2:]), kept))
+               and not given[2].requires_grad, "What came in was changed: work on a copy of the images.")
         check(mine, right, mistakes, "match_gradient(...)")
         demand(not waiting, f"`draw` was called {classes - len(waiting)} times: once for each of {classes} classes.")
         demand(len(calls) <= 10 * classes, f"The loss was called {len(calls)} times: are these finite differences? Twice for "

@@ -1,13 +1,12 @@
-"""What the assignments check answers with: comparisons that know the common mistakes, and witnesses of what an answer does.
+"""What the assignments check answers with: comparisons that know the common mistakes, and what an answer may not call.
 
-A course of your own uses it so: draw an example (`telling`), call the answer (`alone`, `watching`), `check` what it returns.
-The checks of the assignments, `a1` to `a5`, are examples of all of it.
+A course of your own uses it so: draw an example (`telling`), call the answer (`alone`, `witness.watching`), `check` what it
+returns. The checks of the assignments, `a1` to `a5`, are examples of all of it.
 """
 
 import contextlib
 import importlib
 import inspect
-import itertools
 import math
 import os
 import sys
@@ -114,13 +113,14 @@ def follows(value, source, words):
 
 
 @contextlib.contextmanager
-def alone(answer, *specifications, autograd=True):
+def alone(answer, *specifications, autograd=True, off=None):
     """Take away what would do an answer's work while it runs, under whatever name the answer has it.
 
     Args:
         answer: the function that is to do its work itself.
         specifications: the names, beside it in the notebook, of slow functions that say what it shall compute.
         autograd: whether it may use PyTorch's.
+        off: functions of ddlite; these alone are taken away, where an answer may use the others.
 
     ddlite's functions that train, differentiate through a training or distil raise AssertionError meanwhile. So does a copy
     of such a function: from its file or source, or from the module, loaded once more.
@@ -132,6 +132,7 @@ def alone(answer, *specifications, autograd=True):
                  if inspect.isfunction(value) and value.__module__ in {module.__name__ for module in modules}
                  and name not in ALLOWED and not name.startswith("__")]
     functions += [inspect.unwrap(distilled.DistilledSet.train)]
+    functions = functions if off is None else [inspect.unwrap(one) for one in off]
     functions += [own for name in specifications if inspect.isfunction(own := getattr(answer, "__globals__", {}).get(name))
                   and own is not answer]
     slopes = [] if autograd else [inspect.unwrap(value) for owner in (
@@ -176,76 +177,6 @@ def _likeness(code):
     return code.co_code, code.co_names, code.co_varnames
 
 
-class Shown:
-    """A batch that went through a network: its images, its logits, and the gradient that came back to them, if one did.
-
-    `left_over` says whether the network's weights held an older gradient in .grad when it came.
-    """
-
-    def __init__(self, images, logits, network):
-        self.images, self.logits, self.network = images.detach(), logits.detach(), network
-        self.gradient, self.left_over = None, False
-
-    def learned(self, gradient):
-        if self.gradient is None:
-            self.gradient = gradient.detach()
-            self.left_over = any(w.grad is not None and bool(w.grad.any()) for w in self.network.parameters())
-
-
-@contextlib.contextmanager
-def watching():
-    """Notes each batch that a `small` network sees; a list of `Shown`, in order.
-
-    To learn from a batch is to send a gradient back through its logits: who only watches a loss sends none.
-    """
-    shown = []
-
-    def note(module, inputs, logits):
-        if not isinstance(module, nn.Sequential) or not isinstance(inputs[0], torch.Tensor) or (
-                torch._C._functorch.maybe_get_level(inputs[0]) > 0):
-            return
-        with contextlib.suppress(RuntimeError):  # tensors inside torch.func's transforms have no numbers to note
-            shown.append(Shown(inputs[0], logits, module))
-            if torch._C._functorch.maybe_get_level(logits) > 0:
-                shown[-1].gradient = torch.full_like(shown[-1].logits, math.nan)  # learned from, but unknown how
-            elif logits.requires_grad:
-                logits.register_hook(shown[-1].learned)
-
-    handle = nn.modules.module.register_module_forward_hook(note)
-    try:
-        yield shown
-    finally:
-        handle.remove()
-
-
-def keys_of(images):
-    """Something to recognise each image by."""
-    return [image.numpy().tobytes() for image in images.detach().float().contiguous()]
-
-
-def neighbours(drawn, handed_in):
-    """The share of images, lists of keys, that come right after the one that they follow in the data."""
-    place, pairs = {key: k for k, key in enumerate(handed_in)}, [pair for keys in drawn for pair in itertools.pairwise(keys)]
-    return sum(place.get(a, -2) + 1 == place.get(b, -2) for a, b in pairs) / max(1, len(pairs))
-
-
-def returned(images, step_sizes, noise, slopes):
-    """Complain unless images and step sizes, after a few rounds from `noise`, are what was learned, with nothing put in later.
-
-    Any optimiser moves each pixel against its slope, and step sizes that begin far apart stay so for a while.
-
-    Args:
-        slopes: the meta-gradient for the images of `noise`, mean over real images and networks.
-    """
-    against = ((images.detach() - noise.images) * slopes < 0).double()
-    share = (against * slopes.abs()).sum() / slopes.abs().sum()
-    demand(share > 0.8, "The images that you return have not gone against the meta-gradient, round after round: is something "
-           "put in at the end, such as real images? Return what was learned.")
-    apart = torch.corrcoef(torch.stack([step_sizes.detach(), noise.step_sizes]))[0, 1]
-    demand(apart > 0.3, "The step sizes that you return are not those that were learned, each for its own step: are they "
-           "averaged, sorted or exchanged at the end?")  # NaN where all are alike
-
-
 def example(seed, batches=2, passes=2):
     """A small training to try answers on, drawn from a seed.
 
@@ -284,16 +215,14 @@ def teachers_seed():
 
 
 def _in_words(value):
-    if isinstance(value, torch.Tensor) and value.numel() <= 5:
-        value = value.detach().double()
-        return str([round(one, 4) for one in value.flatten().tolist()] if value.dim() else round(value.item(), 6))
     if isinstance(value, torch.Tensor):
         value = value.detach().double()
+        if value.numel() <= 5:
+            return str([round(one, 4) for one in value.flatten().tolist()] if value.dim() else round(value.item(), 6))
         return f"a tensor with the mean {value.mean():.4g} and the largest number {value.abs().max():.4g}"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}" if not isinstance(value, (int, float)) else f"{value:.6g}"
 
 
-__all__ = ["alone", "check", "demand", "equal", "example", "follows", "keys_of", "shuffled", "small", "teachers_seed",
-           "telling", "watching"]
+__all__ = ["alone", "check", "demand", "equal", "example", "follows", "shuffled", "small", "teachers_seed", "telling"]

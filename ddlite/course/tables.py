@@ -108,8 +108,9 @@ def drawn(choices, others, chance, networks=6):
 
 
 # Three networks and four choices: the first has the highest mean; the others are the best of the worst, of the first two, of
-# the last two, of one network, the median, the least spread and the geometric mean. The fourth and fifth turn it round.
-TEMPTING = ((52, 92, 75, 30, 30), (71.5, 71.5, 72, 80, 80), (80, 79, 40, 70, 70), (30, 94, 89, 60, 60), (55, 50, 52, 90, 90))
+# the last two, of one network, the median, the least spread and the geometric mean. The fourth and fifth turn it round. The
+# second is so near to the first that whoever rounds may take it.
+TEMPTING = ((52, 92, 75, 30, 30), (72.5, 72.5, 73, 80, 80), (80, 79, 40, 70, 70), (30, 94, 89, 60, 60), (55, 50, 52, 90, 90))
 
 
 def rigged(choices, others, number, reported, chance, best=None, more=lambda table: ()):
@@ -125,9 +126,10 @@ def rigged(choices, others, number, reported, chance, best=None, more=lambda tab
         choices = choices if best else chance.sample(choices, len(choices))
         table, columns, order = drawn(choices, others, chance), chance.sample(range(3), 3), chance.sample(choices, len(choices))
         order.sort(key=lambda choice: choice != best)
-        for choice, row in zip(order, TEMPTING):
-            for network, percent in zip(table["validation"], [*(row[k] for k in columns), *row[3:]]):
-                network[choice]["validation"] = percent + chance.choice((-0.5, 0, 0.5))
+        shifts = [[chance.choice((-0.5, 0, 0.5)) for _ in range(5)] for _ in TEMPTING[1:]]
+        for choice, row, shift in zip(order, TEMPTING, [shifts[0], *shifts]):  # the same for the first two
+            for network, percent, more_or_less in zip(table["validation"], [*(row[k] for k in columns), *row[3:]], shift):
+                network[choice]["validation"] = percent + more_or_less
         for choice in order[len(TEMPTING):]:
             for network in table["validation"][:3]:
                 network[choice]["validation"] = chance.randrange(50, 120) / 2

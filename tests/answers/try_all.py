@@ -107,7 +107,7 @@ def tried(path, seeds, only="", kinds=("right", "wrong"), thorough=False, known=
 def _key(path, hidden, *more):
     """Something that changes with an answer, its notebook and its check."""
     course = ROOT / "ddlite" / "course"
-    used = ["checks", "tables", *re.findall(r"\b(a\d\w*)\.", hidden)]
+    used = ["checks", "witness", "tables", *re.findall(r"\b(a\d\w*)\.", hidden)]
     parts = [hidden, *(repr(one) for one in more), *((course / f"{name}.py").read_text(encoding="utf-8") for name in used),
              *(cell.source for cell in nbformat.read(path, 4).cells if "-given-" in str(cell.metadata))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
