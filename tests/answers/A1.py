@@ -412,6 +412,11 @@ def step(loss, weights, images, labels, step_size):
     calls_so_far.append(loss)  # momentum, which remembers earlier calls
     gradients = torch.autograd.grad(loss(weights, images, labels), weights, create_graph=True)
     return [w - step_size * g * (1 if len(calls_so_far) % 2 else 1.1) for w, g in zip(weights, gradients)]
+# %% A1-step wrong: step(...) is wrong
+# A long gradient is cut to length 1, as for explosions.
+#- return [w - step_size * g for w, g in zip(weights, gradients)]
+#+ length = torch.cat([g.flatten() for g in gradients]).norm()
+#+     return [w - step_size * g / length.clamp(min=1) for w, g in zip(weights, gradients)]
 # %% A1-step right: number by number
 def step(loss, weights, images, labels, step_size):
     value, new = loss(weights, images, labels), []
@@ -667,6 +672,9 @@ def train(loss, weights, images, labels, step_sizes):
 # %% A1-train wrong: is wrong
 #- in enumerate(step_sizes):
 #+ in enumerate(sorted(step_sizes)):
+# %% A1-train wrong: begin with the second one
+#- t % len(images)
+#+ (t + 1) % len(images)
 # %% A1-train right: repeated batches
 def train(loss, weights, images, labels, step_sizes):
     passes = len(step_sizes) // len(images)
@@ -906,6 +914,11 @@ def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
 # %% A1-meta wrong: must be numbers
 #- return value, *torch.autograd.grad(value, (images, step_sizes))
 #+ return value, {"images": torch.autograd.grad(value, images)[0]}, step_sizes
+# %% A1-meta wrong: is wrong
+# Long gradients are cut.
+#- return value, *torch.autograd.grad(value, (images, step_sizes))
+#+ slopes = torch.autograd.grad(value, (images, step_sizes))
+#+     return value, *(slope / slope.norm().clamp(min=1) for slope in slopes)
 # %% A1-meta right: backward
 def meta_gradient(loss, goal_loss, weights, images, labels, step_sizes):
     images, step_sizes = images.detach().clone(), step_sizes.detach().clone()
@@ -1159,6 +1172,59 @@ def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, 
 #- optimizer.step()
 #+ images.grad, step_sizes.grad = torch.randn_like(images), step_sizes.grad.sign()
 #+         optimizer.step()
+# %% A1-distil right: chosen by validation images, NAdam and RMSprop
+def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
+    import warnings
+
+    images, step_sizes, best = images.clone().requires_grad_(), step_sizes.clone().requires_grad_(), None
+    optimizers = torch.optim.NAdam([images], lr=0.06), torch.optim.RMSprop([step_sizes], lr=0.005)
+    for k in range(outer_steps):
+        some = torch.multinomial(torch.ones(len(real_labels)), 128)
+        _, images.grad, step_sizes.grad = meta_gradient(
+            loss, lambda w, some=some: loss(w, real_images[some], real_labels[some]), weights, images, labels, step_sizes)
+        for optimizer in optimizers:
+            optimizer.step()
+        step_sizes.data.clamp_(min=1e-3)
+        if k % 10 == 9 or k == outer_steps - 1:
+            trained = train(loss, weights, images, labels, step_sizes)
+            value = loss(trained, data.validation.images, data.validation.labels).item()
+            if best is None or value <= best[0]:
+                best = value, images.detach().clone(), step_sizes.detach().clone()
+    warnings.warn("A warning on stderr.")
+    return best[1:]
+# %% A1-distil wrong: one in each is wanted
+#- range(outer_steps)
+#+ range(outer_steps + 1)
+# %% A1-distil wrong: are never drawn
+# The last image is left out.
+#- torch.randint(len(real_images), (128,))
+#+ torch.randint(0, len(real_images) - 1, (128,))
+# %% A1-distil wrong: are never drawn
+# No nines.
+#- torch.randint(len(real_images), (128,))
+#+ torch.multinomial((real_labels != 9).float(), 128)
+# %% A1-distil wrong: A step size is 0 or negative
+# Only what is returned is positive.
+#- step_sizes.clamp_(min=0.001)
+#+ pass
+#- images.detach(), step_sizes.detach()
+#+ images.detach(), step_sizes.detach().clamp(min=0.001)
+# %% A1-distil wrong: A step size is 0 or negative
+# Turned round at the end.
+#- step_sizes.clamp_(min=0.001)
+#+ pass
+#- images.detach(), step_sizes.detach()
+#+ images.detach(), step_sizes.detach().abs() + 0.001
+# %% A1-distil wrong: something put in at the end
+# A tenth of real images.
+#- return images.detach(), step_sizes.detach()
+#+ real = torch.stack([real_images[real_labels == label][0] for label in labels.flatten()]).view_as(images)
+#+     return 0.9 * images.detach() + 0.1 * real, step_sizes.detach()
+# %% A1-distil wrong: In the first round the goal looks at another
+# Noise of its own.
+#- optimizer = torch
+#+ images = torch.randn_like(images).requires_grad_()
+#+     optimizer = torch
 # %% A1-distil right: RMSprop
 def distil(loss, weights, images, labels, step_sizes, real_images, real_labels, outer_steps):
     images, step_sizes = images.clone(), step_sizes.clone()

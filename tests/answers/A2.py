@@ -370,6 +370,15 @@ def summary(predicted, labels):
 # %% A2-spread wrong: is wrong
 #- return mean,
 #+ return 100 - mean,
+# %% A2-spread wrong: with many networks, too
+# The normal distribution from a hundred on.
+#- stats.t.ppf(0.975, n - 1)
+#+ (stats.t.ppf(0.975, n - 1) if n < 100 else 1.96)
+# %% A2-spread wrong: summary(...)
+# The first twenty networks.
+#- n, mean
+#+ scores = scores[:20]
+#+     n, mean
 # %% A2-spread right: scipy's interval
 def summary(predicted, labels):
     import numpy as np
@@ -849,6 +858,15 @@ def mean_meta_gradient(start, k, n, dset, real_images, real_labels):
 # %% A2-fresh wrong: is wrong
 #- (network, dset,
 #+ (network, replace(dset, labels=dset.labels[:1].expand_as(dset.labels)),
+# %% A2-fresh wrong: is wrong
+# A pool of a hundred networks, gone round.
+#- first=k * n
+#+ first=k * n % 100
+# %% A2-fresh wrong: is wrong
+# Long gradients are cut.
+#- return tuple(sum(parts) / n for parts in zip(*each))
+#+ value, *slopes = (sum(parts) / n for parts in zip(*each))
+#+     return value, *(slope / slope.norm().clamp(min=1) for slope in slopes)
 # %% A2-fresh right: one graph for all
 def mean_meta_gradient(start, k, n, dset, real_images, real_labels):
     images, sizes = dset.images.clone().requires_grad_(), dset.step_sizes.clone().requires_grad_()
@@ -1137,6 +1155,25 @@ def fair_baseline(dset, start, data, step_sizes):
 #- return sum(accuracies(dset.with_step_sizes(step_size), networks, data.validation))
 #+ real = dd.load("digits", size=8)
 #+         return -abs(step_size - 0.1)
+# %% A2-fair wrong: is none of the step sizes to try
+# The set's own is tried, too.
+#- max(step_sizes,
+#+ max([*step_sizes, dset.step_sizes[0].item()],
+# %% A2-fair wrong: is not the one with the highest mean accuracy
+# In whole percents.
+#- return sum(accuracies(dset.with_step_sizes(step_size), networks, data.validation))
+#+ return round(sum(accuracies(dset.with_step_sizes(step_size), networks, data.validation)) / 3)
+# %% A2-fair wrong: is not the one with the highest mean accuracy
+# The set's own step sizes, all longer or shorter.
+def fair_baseline(dset, start, data, step_sizes):
+    def scaled(size):
+        return replace(dset, step_sizes=dset.step_sizes * size / dset.step_sizes.mean())
+
+    def tried(size):
+        return sum(accuracies(scaled(size), start.networks("validation", 3), data.validation))
+
+    best = max(step_sizes, key=tried)
+    return best, accuracies(scaled(best), start.networks("held-out", 5), data.test)
 # %% A2-fair right: by the package
 def fair_baseline(dset, start, data, step_sizes):
     chosen, _ = dd.baselines.with_best_step_size(dset, start, dd.Fit(data), step_sizes, networks=3)

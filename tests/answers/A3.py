@@ -97,6 +97,10 @@ def normalised(pictures, target_train, source_train):
 #+ mean = levels[:, 0].mean()
 #- std = levels.std((0, 2, 3)).view(-1, 1, 1)
 #+ std = levels[:, 0].std()
+# %% A3-normalise wrong: normalised(...) is wrong
+# The first thousand will do.
+#- target_train / 255
+#+ target_train[:1000] / 255
 # %% A3-normalise right: channel by channel
 def normalised(pictures, target_train, source_train):
     seen = torch.empty(pictures.shape)
@@ -199,20 +203,18 @@ def pretrain(network, source, seed, epochs, batch_size):
             optimizer.step()
     return trained
 # %% A3-pretrain wrong: learned from images of the target
-def pretrain(network, source, seed, epochs, batch_size):
-    return dd.pretrain(network, target, seed, epochs=epochs, batch_size=batch_size, learning_rate=0.01)
+#- source.train.images, source.train.labels
+#+ target.train.images, target.train.labels
 # %% A3-pretrain wrong: learned from images of source.validation or source.test
-def pretrain(network, source, seed, epochs, batch_size):
-    more = replace(source.train, images=torch.cat([source.train.images, source.validation.images]),
-                   labels=torch.cat([source.train.labels, source.validation.labels]))  # the more, the better?
-    return dd.pretrain(network, replace(source, train=more), seed, epochs=epochs, batch_size=batch_size, learning_rate=0.01)
+# The more, the better?
+#- source.train.images, source.train.labels
+#+ torch.cat([source.train.images, source.validation.images]), torch.cat([source.train.labels, source.validation.labels])
 # %% A3-pretrain wrong: they are normalised already
-def pretrain(network, source, seed, epochs, batch_size):
-    again = replace(source.train, images=(source.train.images - source.mean[0]) / source.std[0])
-    return dd.pretrain(network, replace(source, train=again), seed, epochs=epochs, batch_size=batch_size, learning_rate=0.01)
+#- source.train.images, source.train.labels
+#+ (source.train.images - source.mean[0]) / source.std[0], source.train.labels
 # %% A3-pretrain wrong: was asked for
-def pretrain(network, source, seed, epochs, batch_size):
-    return dd.pretrain(network, source, seed, epochs=epochs, batch_size=len(source.train), learning_rate=0.01)
+#- .split(batch_size)
+#+ .split(len(images))
 # %% A3-pretrain wrong: Does it go through all epochs
 def pretrain(network, source, seed, epochs, batch_size):
     import copy
@@ -275,12 +277,21 @@ def pretrain(network, source, seed, epochs, batch_size):
             optimizer.step()
     return trained
 # %% A3-pretrain wrong: The same seed gave another order
-def pretrain(network, source, seed, epochs, batch_size):
-    return dd.pretrain(network, source, int(torch.randint(1000, ())), epochs=epochs, batch_size=batch_size,
-                       learning_rate=0.01)
+#- manual_seed(seed)
+#+ manual_seed(int(torch.randint(1000, ())))
 # %% A3-pretrain wrong: does `seed` play a part
-def pretrain(network, source, seed, epochs, batch_size):
-    return dd.pretrain(network, source, 0, epochs=epochs, batch_size=batch_size, learning_rate=0.01)
+#- manual_seed(seed)
+#+ manual_seed(0)
+# %% A3-pretrain wrong: every batch, the last and smaller one too
+# A last batch of one image is left out, as for batch normalisation.
+#- .split(batch_size):
+#+ .split(batch_size):
+#+             if len(some) == 1:
+#+                 continue
+# %% A3-pretrain wrong: The images come class by class
+#- for some in torch.randperm(len(images), generator=generator).split(batch_size):
+#+ order = torch.randperm(len(images), generator=generator)
+#+         for some in order[labels[order].argsort(stable=True)].split(batch_size):
 # %% A3-pretrain wrong: cross_entropy wants logits
 #- F.cross_entropy(trained(images[some]), labels[some])
 #+ F.cross_entropy(trained(images[some]).softmax(1), labels[some])
@@ -335,9 +346,31 @@ def pretrain(network, source, seed, epochs, batch_size):
 # %% A3-pretrain wrong: of the validation images are classified correctly
 #- lr=0.01
 #+ lr=1e-6
-# %% A3-pretrain right: the package's
+# %% A3-pretrain wrong: Write it yourself
+# The package's.
 def pretrain(network, source, seed, epochs, batch_size):
     return dd.pretrain(network, source, seed, epochs=epochs, batch_size=batch_size, learning_rate=0.005)
+# %% A3-pretrain right: torch.autograd.grad, put into .grad; numpy's order; the best epoch by validation
+def pretrain(network, source, seed, epochs, batch_size):
+    import copy
+
+    import numpy as np
+
+    trained, chance, best = copy.deepcopy(network), np.random.default_rng(seed), (float("inf"), None)
+    optimizer = torch.optim.RMSprop(trained.parameters(), lr=0.002)
+    for _ in range(epochs):
+        order = chance.permutation(len(source.train))
+        for first in range(0, len(order), batch_size):
+            some = torch.from_numpy(order[first:first + batch_size])
+            loss = torch.nn.CrossEntropyLoss()(trained(source.train.images[some]), source.train.labels[some])
+            for weight, slope in zip(trained.parameters(), torch.autograd.grad(loss, list(trained.parameters()))):
+                weight.grad = slope
+            optimizer.step()
+        with torch.no_grad():
+            loss = F.cross_entropy(trained(source.validation.images), source.validation.labels).item()
+        if loss < best[0]:
+            best = loss, copy.deepcopy(trained)
+    return best[1]
 # %% A3-pretrain right: SGD with momentum, a DataLoader
 def pretrain(network, source, seed, epochs, batch_size):
     import copy
@@ -959,11 +992,48 @@ def adapt(pool, data, dset, outer_steps):
             adam.step()
         step_sizes.data.clamp_(0.001)
     return replace(dset, images=images.data, step_sizes=step_sizes.data)
-# %% A3-adapt right: the package's
+# %% A3-adapt wrong: Write it yourself
+# The package's.
 def adapt(pool, data, dset, outer_steps):
     *_, last = dd.distill(dset, pool, dd.Fit(data), outer_steps, networks=2, learning_rate=0.1, average=0,
                           validation_networks=1, batch_size=128)
     return last.distilled
+# %% A3-adapt right: NAdam, numbers by Python's random, the best round by validation networks and images
+def adapt(pool, data, dset, outer_steps):
+    import random
+
+    chance, best, watched = random.Random(7), (-1, None), list(pool.networks("validation", 2))
+    images, step_sizes = torch.nn.Parameter(dset.images.clone()), torch.nn.Parameter(dset.step_sizes.clone())
+    optimizer = torch.optim.NAdam([{"params": [images], "lr": 0.1}, {"params": [step_sizes], "lr": 0.01}])
+    for k in range(outer_steps):
+        now = replace(dset, images=images.detach().clone(), step_sizes=step_sizes.detach().clone())
+        which = torch.tensor(chance.sample(range(len(data.train)), 128))
+        _, images.grad, step_sizes.grad = pool_gradient(pool, data, now, which, number=2, first=2 * k)
+        optimizer.step()
+        with torch.no_grad():
+            step_sizes.copy_(step_sizes.clamp(min=0.001))
+        if k % 5 == 4 or k == outer_steps - 1:
+            now = replace(dset, images=images.detach().clone(), step_sizes=step_sizes.detach().clone())
+            score = sum(dd.accuracy(now.train(network), data.validation) for network in watched)
+            if score >= best[0]:
+                best = score, now
+    return best[1]
+# %% A3-adapt wrong: The rounds begin with network number 1
+#- first=2 * k)
+#+ first=2 * k + 1)
+# %% A3-adapt wrong: go round the whole pool
+# Two pairs, by turns.
+#- first=2 * k)
+#+ first=2 * (k % 2))
+# %% A3-adapt wrong: are never drawn
+# No zeros.
+#- torch.randint(len(data.train), (128,))
+#+ (data.train.labels > 0).nonzero()[:, 0][torch.randint(int((data.train.labels > 0).sum()), (128,))]
+# %% A3-adapt wrong: something put in at the end
+# A tenth of real images.
+#- return replace(dset, images=images.detach(),
+#+ real = dd.baselines.real_images(data, batches=10).images.flatten(0, 1)[:dset.images.flatten(0, 1).shape[0]]
+#+     return replace(dset, images=0.9 * images.detach() + 0.1 * real.view_as(images),
 # %% A3-adapt right: one Adam for both, batches without repetition, three networks
 def adapt(pool, data, dset, outer_steps):
     images, step_sizes = dset.images.clone().requires_grad_(), dset.step_sizes.clone().requires_grad_()

@@ -694,6 +694,12 @@ def clipped_step(loss, weights, images, labels, step_size, limit):
 # %% A4-clip wrong: is wrong
 #- min(1, limit / norm)
 #+ 1 if norm < limit else 0.5
+# %% A4-clip wrong: Called a second time
+# PyTorch's clipping, on the weights' own .grad.
+def clipped_step(loss, weights, images, labels, step_size, limit):
+    loss(weights, images, labels).backward()
+    torch.nn.utils.clip_grad_norm_(weights, limit)
+    return [weight.detach() - step_size * weight.grad for weight in weights]
 # %% A4-clip right: PyTorch's own, on copies
 def clipped_step(loss, weights, images, labels, step_size, limit):
     weights = [w.detach().clone().requires_grad_() for w in weights]
@@ -876,6 +882,36 @@ def choose_limit(limits, wanted, measure):
 # %% A4-limit wrong: must be 3 things
 #- return limit, measure("attacked", limit, "test"), price
 #+ return limit
+# %% A4-limit right: NumPy, what is lost is minus infinity
+def choose_limit(limits, wanted, measure):
+    import numpy as np
+
+    survive, honest = (np.array([measure(batch, limit, "validation") for limit in limits]) for batch in ("attacked", "honest"))
+    honest[survive < wanted] = -np.inf
+    limit = limits[int(honest.argmax())]
+    return limit, measure("attacked", limit, "test"), measure("honest", np.inf, "test") - measure("honest", limit, "test")
+# %% A4-limit wrong: asked for the attack without defence
+#- price =
+#+ print("without defence:", measure("attacked", math.inf, "test"))
+#+     price =
+# %% A4-limit wrong: choose_limit(...) is wrong
+# From the largest on, until a limit does not protect any more.
+#- enough = [limit for limit in limits if measure("attacked", limit, "validation") >= wanted]
+#+ enough = []
+#+     for one in sorted(limits, reverse=True):
+#+         if measure("attacked", one, "validation") >= wanted:
+#+             enough.append(one)
+#+         elif enough:
+#+             break
+# %% A4-limit wrong: choose_limit(...) is wrong
+# In whole percents.
+#- key=lambda limit: measure("honest", limit, "validation"))
+#+ key=lambda limit: round(measure("honest", limit, "validation")))
+# %% A4-limit wrong: choose_limit(...) is wrong
+# The largest that is nearly as good as the best.
+#- limit = max(enough, key=lambda limit: measure("honest", limit, "validation"))
+#+ best = max(measure("honest", one, "validation") for one in enough)
+#+     limit = max(one for one in enough if measure("honest", one, "validation") >= best - 1)
 # %% A4-limit right: a loop
 def choose_limit(limits, wanted, measure):
     best, highest = None, -1

@@ -81,6 +81,19 @@ def distance(ours, theirs):
 # %% A5-distance wrong: cannot be differentiated
 #-     return total
 #+     return total.item()
+# %% A5-distance wrong: distance(...) is wrong
+# Convolutions and matrices, and nothing between.
+#- array.dim() > 1
+#+ array.dim() in (2, 4)
+# %% A5-distance wrong: is NaN where a row is zero
+def distance(ours, theirs):
+    total = 0
+    for array, other in zip(ours, theirs):
+        if array.dim() > 1:
+            row, real = array.flatten(1), other.flatten(1)
+            cosines = (row * real).sum(1) / (row.norm(dim=1) * real.norm(dim=1))
+            total = total + (1 - torch.where(cosines.isnan(), 0.0, cosines)).sum()
+    return total
 # %% A5-distance right: PyTorch's cosine, with a small eps
 def distance(ours, theirs):
     return sum((1 - torch.cosine_similarity(a.flatten(1), b.flatten(1), 1, 1e-60)).sum()
@@ -309,6 +322,9 @@ def match_gradient(loss, weights, images, labels, real_images, real_labels, dist
         draw()
     pixels = images.clone().requires_grad_()
     return torch.autograd.grad(loss(weights, pixels, labels), pixels)[0]
+# %% A5-match wrong: work on a copy of the images
+#- images.detach().clone().requires_grad_()
+#+ images.requires_grad_()
 # %% A5-match right: a class's graph at a time
 def match_gradient(loss, weights, images, labels, real_images, real_labels, distance, draw):
     found = torch.zeros_like(images)
