@@ -285,6 +285,14 @@ def test_a_checkout_is_found_behind_the_wall(tmp_path):
     assert result.stdout.strip() == str(tmp_path / "ddlite" / "__init__.py"), result.stderr
 
 
+@pytest.mark.skipif(not wall.stands(), reason="no wall can be built here: install bubblewrap")
+def test_a_wall_stands_wherever_python_is_called_from(tmp_path):
+    """By a path that goes back, like ../.venv/bin/python: the folders to go back through are not behind the wall."""
+    python = tmp_path / os.path.relpath(os.path.abspath(sys.executable), tmp_path)
+    subprocess.run([python, "-c", "from ddlite.course import wall; assert wall.stands()"], check=True, cwd=tmp_path,
+                   env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
 def test_a_pages_links_run_nothing():
     """Links of a student's text lead to pages, or to nothing."""
     cell = nbformat.v4.new_markdown_cell(

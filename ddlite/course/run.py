@@ -78,7 +78,7 @@ def run(folder):
 
 def _manager(job, folder, sockets):
     """What starts and stops the kernel: behind the wall over sockets in a folder, as there is no network there."""
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    command = [wall.PYTHON, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     if not job["wall"]:
         manager = AsyncKernelManager()
         manager._kernel_spec = KernelSpec(argv=command, display_name="", language="python")

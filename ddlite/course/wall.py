@@ -15,6 +15,7 @@ import ddlite
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
           "/etc/alternatives", "/etc/fonts", "/etc/localtime", "/etc/ssl/certs", "/nix/store")
+PYTHON = os.path.abspath(sys.executable)  # behind the wall there are no folders beside Python's to go back through, as in ../
 TEMPORARY, LARGEST = "/tmp", 2**28  # inside the wall; bytes that may be written there
 SCRATCH = f"{TEMPORARY}/scratch"
 
@@ -23,7 +24,7 @@ SCRATCH = f"{TEMPORARY}/scratch"
 def stands():
     """Whether such a wall can be built here: bubblewrap is installed, and the system lets it work."""
     try:
-        command = [*around(environment=clean_environment(SCRATCH, 0)), sys.executable, "-c", "import zmq, ddlite"]
+        command = [*around(environment=clean_environment(SCRATCH, 0)), PYTHON, "-c", "import zmq, ddlite"]
         tried = subprocess.run(command, capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -37,7 +38,7 @@ def around(sockets=None, environment=None):
         sockets: a folder outside through which the kernel is talked to; the only one that can be written to.
         environment: what stands in the environment there, and nothing else.
     """
-    readable = [str(Path(ddlite.__file__).parent), sys.prefix, sys.base_prefix, sys.exec_prefix]
+    readable = map(os.path.abspath, (Path(ddlite.__file__).parent, sys.prefix, sys.base_prefix, sys.exec_prefix))
     parts = [shutil.which("bwrap") or "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session",
              "--clearenv", "--proc", "/proc", "--dev", "/dev", "--size", str(LARGEST), "--tmpfs", "/dev/shm",
              "--remount-ro", "/dev", "--size", str(LARGEST), "--tmpfs", TEMPORARY, "--dir", SCRATCH]
@@ -67,6 +68,6 @@ def clean_environment(folder, seed):
     here = Path(ddlite.__file__).resolve().parents[1]
     if not here.is_relative_to(sys.prefix):  # a checkout: Python looks nowhere else for what is not installed
         own["PYTHONPATH"] = str(here)
-    return {**own, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "OMP_NUM_THREADS": "1",
+    return {**own, "PATH": f"{Path(PYTHON).parent}{os.pathsep}{os.defpath}", "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "DDLITE_TEACHERS_SEED": str(seed),
             **{name: os.path.normpath(os.path.join(folder, place)) for name, place in places.items()}}
