@@ -183,3 +183,12 @@ def test_what_a_task_says(path):
     code = [cell.source.splitlines() for cell in notebook.cells if cell.cell_type == "code"]
     assert max(len(line) for lines in code for line in lines) <= 100
     assert max(map(len, code)) <= 20 and statistics.median(map(len, code)) <= 6
+
+
+def test_numbers_are_compared_by_pytorchs_arithmetic():
+    class Agreeable(torch.Tensor):
+        def __sub__(self, other):
+            return torch.zeros(self.shape)
+
+    with pytest.raises(AssertionError, match="is wrong"):
+        course.check(torch.zeros(3).as_subclass(Agreeable), torch.ones(3))

@@ -55,7 +55,7 @@ def check(mine, wanted, mistakes=None, what="The result", tolerance=1e-4):
         return
     wanted = torch.as_tensor(wanted)
     try:
-        mine = torch.as_tensor(mine)
+        mine = _plain(mine)
     except (TypeError, ValueError, RuntimeError):
         raise AssertionError(f"{what} must be numbers; it is {_in_words(mine)}.") from None
     demand(mine.shape == wanted.shape, f"{what} has the shape {tuple(mine.shape)}; it must be {tuple(wanted.shape)}.")
@@ -80,12 +80,18 @@ def equal(mine, wanted, tolerance=1e-4):
         return (isinstance(mine, (list, tuple)) and len(mine) == len(wanted)
                 and all(equal(one, other, tolerance) for one, other in zip(mine, wanted)))
     try:
-        mine, wanted = (torch.as_tensor(value).detach().double() for value in (mine, wanted))
+        mine, wanted = _plain(mine), _plain(wanted)
     except (TypeError, ValueError, RuntimeError):
         return False
     if mine.shape != wanted.shape or mine.numel() == 0:
         return mine.shape == wanted.shape
     return bool((mine - wanted).abs().max() <= tolerance * max(wanted.abs().max().item(), 1e-12))
+
+
+def _plain(value):
+    """A tensor of the numbers, in double precision, whose arithmetic is PyTorch's and no subclass's."""
+    with torch._C.DisableTorchFunctionSubclass():
+        return torch.Tensor.as_subclass(torch.as_tensor(value), torch.Tensor).detach().double()
 
 
 def telling(draw, seed, tolerance=1e-2):
