@@ -17,7 +17,7 @@ from test_assignments import SOURCES
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install 'ddlite[course]'")
 from ddlite.cli.main import main
-from ddlite.course import feedback, wall
+from ddlite.course import feedback, submission, wall
 from ddlite.course.grade import as_csv, grade
 
 COURSE = ROOT / "notebooks" / "assignments"
@@ -283,6 +283,15 @@ def test_a_checkout_is_found_behind_the_wall(tmp_path):
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
                             env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert result.stdout.strip() == str(tmp_path / "ddlite" / "__init__.py"), result.stderr
+
+
+@pytest.mark.parametrize("place", [0, 2, 3, 5])
+def test_a_copied_check_runs_once_and_after_its_answer(tiny, place):
+    [assignment] = submission.assignments(tiny[0] / "source")
+    cells = [{"cell_type": cell.cell_type, "id": submission.id_of(cell), "source": cell.source}
+             for cell in assignment.notebook.cells]
+    made, _ = submission.merged([*cells[:place], cells[2], *cells[place:]], assignment)
+    assert [submission.id_of(cell) for cell in made.cells] == [cell["id"] for cell in cells]
 
 
 @pytest.mark.skipif(not wall.stands(), reason="no wall can be built here: install bubblewrap")

@@ -112,12 +112,19 @@ def merged(cells, assignment):
     notes += [f"{counts[name]} cells are {name}: delete the copies (all were run, from top to bottom)" for name in counts
               if counts[name] > 1 and teachers[name].metadata.nbgrader.get("solution")]
     made, seen = [], set()
-    for cell in cells:
+
+    def runs_at(check):
+        """Of copies of a check the first after its answer."""
+        copies, answer = ([k for k, cell in enumerate(cells) if cell["id"] == name is not None]
+                          for name in (check, assignment.answers.get(check)))
+        return next((k for k in copies if k > max(answer, default=-1)), copies[-1])
+
+    for k, cell in enumerate(cells):
         name = cell["id"] if cell["id"] in teachers else None
         own = teachers.get(name)
         last = name and sum(one["id"] == name for one in cells) == 1 + sum(one.metadata.get("copy_of") == name for one in made)
         if own is not None and not own.metadata.nbgrader.get("solution"):
-            if name not in seen:
+            if k == runs_at(name):
                 made.append(_copy(own, own.source))
         elif own is not None:
             made.append(_copy(own, cell["source"]))
