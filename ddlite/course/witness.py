@@ -85,7 +85,7 @@ def returned(images, step_sizes, noise, slopes):
     change = images.detach() - noise.images
     share = ((change * slopes < 0) * slopes.abs()).sum() / slopes.abs().sum()
     like_noise = nn.functional.cosine_similarity(change.flatten(), noise.images.flatten(), dim=0)
-    demand(share > 0.8 and abs(like_noise) < 0.25, "The images that you return have not gone against the meta-gradient, round "
+    demand(share > 0.8 and abs(like_noise) < 0.3, "The images that you return have not gone against the meta-gradient, round "
            "after round: is something put in at the end, such as real images? Return what was learned.")
     apart = torch.corrcoef(torch.stack([step_sizes.detach(), noise.step_sizes]))[0, 1]
     demand(apart > 0.3, "The step sizes that you return are not those that were learned, each for its own step: are they "
