@@ -60,7 +60,7 @@ def distance(ours, theirs):
 # %% A5-distance wrong: A row of zeros counts nothing
 #-             total = total + (1 - cosines).sum()
 #+             total = total + (1 - cosines)[lengths > 0].sum()
-# %% A5-distance wrong: holds NaN
+# %% A5-distance wrong: The distance is NaN
 #-             cosines = (row * real).sum(1) / lengths.where(lengths > 0, 1)
 #+             cosines = (row * real).sum(1) / lengths
 # %% A5-distance wrong: These are squared differences
@@ -138,7 +138,7 @@ def distance(ours, theirs):
             l = (r.norm(dim=1) * s.norm(dim=1)).detach()
             total = total + (1 - (r * s).sum(1) / l.where(l > 0, 1)).sum()
     return total
-# %% A5-distance wrong: distance(...) holds NaN or infinity: is a step size
+# %% A5-distance wrong: The distance is NaN
 # Zeros of ours only.
 def distance(ours, theirs):
     total = 0
