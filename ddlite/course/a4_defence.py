@@ -119,9 +119,10 @@ def limited(choose_limit, seed=4):
     places = [(batch, split) for split in ("validation", "test") for batch in ("attacked", "honest")]
     tables = [{(batch, limit, split): float(number) for limit, row in one.items()
                for (batch, split), number in zip(places, row)} for one in (table, close, other)]
-    given = [(order, 90, numbers) for order in ([4, 2, 1, 0.5, 0.25], [1, 4, 0.5, 2, 0.25], [0.25, 2, 0.5, 4, 1])
-             for numbers in tables]
+    orders = [4, 2, 1, 0.5, 0.25], [1, 4, 0.5, 2, 0.25], [0.25, 2, 0.5, 4, 1]
+    given, *more_given = ([(order, 90, numbers) for order in orders] for numbers in tables)
     given += [_rigged(seed + more) for more in range(5)]
+    given += itertools.chain(*more_given)
     for certain in (False, True):  # what is wrong is told before what is right by luck
         for one in given:
             chosen(choose_limit, *one, certain)
@@ -194,10 +195,10 @@ def chosen(choose_limit, limits, wanted, numbers, certain=False):
     check(choose_limit(list(limits), wanted, measure), right, {words: wrong for words, wrong in mistakes.items()
                                                                if wrong != right}, "choose_limit(...)")
     seen = {one for _, one, split in asked if split == "test"} - {limit, math.inf}
-    demand(limit == math.inf or ("attacked", math.inf, "test") not in asked, "The answer is right, but you asked for the "
-           "attack without defence on test images: they may be asked for what the result needs, and for nothing else.")
     demand(not seen, f"The answer is right, but you asked for test numbers of the limits "
            f"{sorted(seen)}, which were not chosen: whoever sees them may choose by them.")
+    demand(limit == math.inf or ("attacked", math.inf, "test") not in asked, "The answer is right, but you asked for the "
+           "attack without defence on test images: they may be asked for what the result needs, and for nothing else.")
     if certain:
         _check_tried(set(asked), limits, limit, wanted, numbers)
     return right

@@ -988,7 +988,7 @@ def choose_limit(limits, wanted, measure):
     kept = {one: measure("honest", one, "validation") for one in limits if not measure("attacked", one, "validation") < wanted}
     best = sorted(kept.items(), key=lambda pair: pair[1])[-1][0]
     return best, measure("attacked", best, "test"), measure("honest", float("inf"), "test") - measure("honest", best, "test")
-# %% A4-limit wrong: The answer is right here, but by luck
+# %% A4-limit wrong: choose_limit(...)
 # Halving, as if lower limits always protected better.
 def choose_limit(limits, wanted, measure):
     ordered = sorted(limits)

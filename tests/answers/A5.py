@@ -25,7 +25,7 @@ def distance(ours, theirs):
 #+             row, real = array.transpose(0, 1).flatten(1), other.transpose(0, 1).flatten(1)
 # %% A5-distance wrong: A cosine for each kernel
 #-             row, real = array.flatten(1), other.flatten(1)
-#+             row, real = (x.flatten(2).flatten(0, 1) if x.dim() == 4 else x for x in (array, other))
+#+             row, real = (x.flatten(2).flatten(0, 1) if x.dim() > 2 else x for x in (array, other))
 # %% A5-distance wrong: This is a mean over the rows
 def distance(ours, theirs):
     pairs = [(a.flatten(1), b.flatten(1)) for a, b in zip(ours, theirs) if a.dim() > 1]
