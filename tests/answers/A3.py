@@ -1359,7 +1359,7 @@ def compare(learned, real, pool, data, sizes, passes, number):
 # Validation and test images together.
 #- key=lambda dset: mean(dset, "validation", data.validation))
 #+ key=lambda dset: mean(dset, "validation", data.validation) + mean(dset, "validation", data.test))
-# %% A3-compare wrong: random real: You look at the training networks to
+# %% A3-compare wrong: random real: You choose by validation and held-out networks together
 # Validation and held-out networks together.
 #- key=lambda dset: mean(dset, "validation", data.validation))
 #+ key=lambda dset: mean(dset, "validation", data.validation) + mean(dset, "held-out", data.validation))
