@@ -26,7 +26,7 @@ def normalise(normalised, seed=1):
         check(mine, right, mistakes, "normalised(...)", tolerance=2e-3)
         alone = normalised(given[0][:1], *given[1:])
         check(alone, right[:1], {}, "normalised(one picture, ...)", tolerance=2e-3)
-    given, right, _ = _normalised(seed, 3, many=1500)  # all of them, and not the first thousand
+    given, right, _ = _normalised(seed, 3, 1500)  # all of them, and not the first thousand
     check(normalised(*given), right, {}, "normalised(...)", tolerance=2e-3)
 
 
