@@ -63,7 +63,7 @@ class Match(goals.Fit):
 
     Args:
         data: a `Data`.
-        distance: see `distance`; "rows" for networks with norms such as ConvNet-3, "cosine" for MLP and LeNet.
+        distance: see `distance`; "rows" or "cosine" for networks with norms such as ConvNet-3, "cosine" for MLP and LeNet.
         by_class: compare a class at a time (DC), or the mean of all classes' gradients (DCC). The former keeps one class's
             graph in memory, the latter that of the whole set.
         warm_up: outer steps at the beginning that are by class in any case (DCC's warm-up).
