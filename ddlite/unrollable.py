@@ -23,10 +23,29 @@ FEW = 3  # images that a network is tried on
 def gradients_on():
     """Gradients can be taken inside, even twice, and even if the caller is under `torch.no_grad()` or `inference_mode()`.
 
-    Attention is computed by the one of PyTorch's kernels that has second derivatives. Works as a decorator, too.
+    Attention is computed by the one of PyTorch's kernels that has second derivatives, and convolutions with all 32 bits of
+    their numbers. Works as a decorator, too.
     """
-    with torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH):
+    with torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH), _all_bits():
         yield
+
+
+@contextlib.contextmanager
+def _all_bits():
+    """Convolutions on a GPU in full precision.
+
+    By default, PyTorch rounds what goes into them to 10 bits (TF32). That is enough for a training. The gradient through
+    thirty steps of AlexCifarNet was 29 % off with it, and 5e-7 without.
+    """
+    where, name = torch.backends.cudnn, "allow_tf32"
+    if hasattr(where, "conv"):  # the newer name, which does not mix with the older one
+        where, name = where.conv, "fp32_precision"
+    before = getattr(where, name)
+    setattr(where, name, False if name == "allow_tf32" else "ieee")
+    try:
+        yield
+    finally:
+        setattr(where, name, before)
 
 
 def check(network, images=None, classes=None, twice=False):

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrizations
 
 import ddlite as dd
 from ddlite.engines import chain
-from ddlite.unrollable import check, not_finite
+from ddlite.unrollable import check, gradients_on, not_finite
 
 
 @pytest.fixture(scope="module")
@@ -549,3 +549,14 @@ def test_looks_are_hashable_and_equal_for_networks_of_one_kind():
         assert chain.looks(other) != plain
     odd = net(config={"a": 1}, table=torch.ones(3), options={"a": [1, {2}]})
     assert chain.looks(odd) == chain.looks(odd)
+
+
+def test_convolutions_are_computed_in_full_precision_inside_alone():
+    where, name = torch.backends.cudnn, "allow_tf32"
+    if hasattr(where, "conv"):
+        where, name = where.conv, "fp32_precision"
+    before = getattr(where, name)
+    with pytest.raises(KeyError), gradients_on():
+        assert getattr(where, name) in (False, "ieee")
+        raise KeyError
+    assert getattr(where, name) == before != "ieee"

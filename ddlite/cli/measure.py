@@ -15,6 +15,13 @@ def measure_speed(options):
         if unknown := [one for one in asked if one not in known]:
             raise ValueError(f"There is no {kind} {unknown[0]}. Known: {', '.join(map(str, known))}.")
     rows = []
+
+    def keep(row):
+        rows.append(row)
+        if options.json:  # after each: they may take long
+            write_json(options.json, {"command": command(), "commit": commit(), "machine": machine(options.device),
+                                      "rows": rows})
+
     print(f"{'config':28}{'plain':>12}{'ddlite':>12}{'speedup':>9}{'plain':>12}{'ddlite':>12}")
     for row in bench.rows(configs, options.repeats, options.device):
         memory = "".join(f"{row[way]:8.0f} MiB" for way in ("plain_mb", "ddlite_mb") if way in row)
@@ -27,15 +34,13 @@ def measure_speed(options):
             faster = row["plain_s"] / row["two_processes_s"]
             together = f", {row['two_processes_mb']:.0f} MiB" if "two_processes_mb" in row else ""
             print(f"    two processes of one thread each: {row['two_processes_s']:.3f} s, {faster:.2f}x{together}")
-        rows.append(row)
+        keep(row)
     if growth := bench.growth(rows):
         print(f"memory grows by {growth:.2f} x the size of the weights with each gradient step (T=100 to T=300)")
     for goal in goals:
         for seed in range(options.time_to_accuracy):
             seconds, best = bench.time_to_accuracy(seed, goal, options.device)
-            rows.append({"config": "time to accuracy", "goal": goal, "outer_steps": bench.OUTER_STEPS[goal], "seed": seed,
-                         "seconds": seconds, "best": best, "threads": torch.get_num_threads()})
+            keep({"config": "time to accuracy", "goal": goal, "outer_steps": bench.OUTER_STEPS[goal], "seed": seed,
+                  "seconds": seconds, "best": best, "threads": torch.get_num_threads()})
             after = f"after {seconds:.0f} s" if seconds else f"not reached (best {best:.1f} %)"
             print(f"ten MNIST images, seed {seed}: {goal} % of validation images {after}", flush=True)
-    if options.json:
-        write_json(options.json, {"command": command(), "commit": commit(), "machine": machine(options.device), "rows": rows})
