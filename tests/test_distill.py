@@ -301,6 +301,14 @@ def test_the_benchmark_takes_the_time_to_an_accuracy(real_root, monkeypatch, cap
     assert "15.0 % of validation images after" in (out := capsys.readouterr().out) and "not reached (best" in out
 
 
+def test_the_benchmark_tells_how_far_a_gpu_is_from_a_cpu(monkeypatch):
+    bench.ways.cache_clear()
+    monkeypatch.setitem(bench.CONFIGS, "a", lambda device: {"ddlite": lambda: (0, [torch.ones(3), torch.full((2, 2), 2.0)])})
+    there = (0, [torch.full((3,), 1.5), torch.full((2, 2), 2.0)])
+    assert bench.from_cpu(lambda: there, "a") == pytest.approx((3 / 4 / 19) ** 0.5)
+    bench.ways.cache_clear()
+
+
 def test_the_benchmark_compares_equal_things():
     """What the plain way of the benchmark computes is what ddlite's way computes."""
     for make, plain, shape in (bench.MNIST, bench.CIFAR10):

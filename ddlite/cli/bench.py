@@ -178,7 +178,7 @@ def rows(configs, repeats, device="cpu"):
     `config`; `plain_s` and `ddlite_s` (median seconds) and `speedup`, their ratio; `plain_mb` and `ddlite_mb` (peak memory,
     where the system tells it); `plain_over_real`, the plain way's time in units of its own forward and backward pass on the
     real batch; `repeats`, `threads`. For b4, `two_processes_s` and `_mb` are ddlite's way in two processes of one thread
-    each, both counted. On a GPU, `eager_s` is ddlite's way without a CUDA graph.
+    each, both counted. On a GPU, `eager_s` is ddlite's way without a CUDA graph; for `from_cpu` see there.
     """
     # Memory first: the system counts what this process has by then towards the peak of those that it starts.
     wanted = [(name, way) for name in configs for way in ("plain", "ddlite")] + [("half", "ddlite")] * ("b4" in configs)
@@ -187,6 +187,7 @@ def rows(configs, repeats, device="cpu"):
         calls, cpu = ways(name, device), torch.device(device).type == "cpu"
         with pair() if name == "b4" and cpu else contextlib.nullcontext() as both:
             taken = seconds({**calls, "two processes": both} if both else calls, repeats, device)
+        off = from_cpu(calls["ddlite"], name) if "eager" in calls else None
         ways.cache_clear()
         row = {"config": name, "plain_s": taken["plain"], "ddlite_s": taken["ddlite"],
                "speedup": taken["plain"] / taken["ddlite"],
@@ -194,12 +195,18 @@ def rows(configs, repeats, device="cpu"):
                "repeats": repeats, "threads": torch.get_num_threads()}
         if "real batch" in taken:
             row["plain_over_real"] = taken["plain"] / taken["real batch"]
-        if "eager" in taken:
-            row["eager_s"] = taken["eager"]
+            row |= {"eager_s": taken["eager"], "from_cpu": off} if "eager" in taken else {}
         if "two processes" in taken:
             row["two_processes_s"], one = taken["two processes"], memory["half", "ddlite"]
             row |= {"two_processes_mb": 2 * one} if one is not None else {}
         yield row
+
+
+def from_cpu(call, config):
+    """The distance of a call's meta-gradient from that of the same configuration on a CPU, as a part of the latter's norm."""
+    both = call, ways(config, "cpu")["ddlite"]
+    ours, theirs = (torch.cat([each.double().cpu().flatten() for each in way()[1]]) for way in both)
+    return ((ours - theirs).norm() / theirs.norm()).item()
 
 
 def seconds(calls, repeats, device):

@@ -30,6 +30,7 @@ def measure_speed(options):
             print(f"    the plain way takes {row['plain_over_real']:.2f} x its own part on the real batch")
         if "eager_s" in row:
             print(f"    ddlite's way without a CUDA graph: {row['eager_s']:.3f} s")
+            print(f"    its meta-gradient is {row['from_cpu']:.0e} of its size from a CPU's")
         if "two_processes_s" in row:
             faster = row["plain_s"] / row["two_processes_s"]
             together = f", {row['two_processes_mb']:.0f} MiB" if "two_processes_mb" in row else ""
