@@ -85,6 +85,13 @@ def test_misbehaving_submissions(tiny, monkeypatch, walled):
                             "def add(a, b):\n    print('another', file=sys.stderr)\n    return a + b")
     hand_in("transformer", f"{add}\nget_ipython().input_transformers_post.append(\n"
                            "    lambda lines: ['pass'] if 'check(' in ''.join(lines) else lines)")
+    hand_in("hider", f"{add}\nimport ddlite.course.checks as c\nfor name in ('max', 'abs', 'all', 'any', 'float', 'zip'):\n"
+                     "    c.check.__globals__[name] = lambda *_, **__: 1e12")
+    hand_in("tracer", f"{add}\nimport sys\ndef at(frame, event, argument):\n    if 'holds' in frame.f_locals:\n"
+                      "        frame.f_locals['holds'] = True\n    return at\nsys.settrace(at)")
+    hand_in("late-tracer", "import sys\ndef at(frame, event, argument):\n    if 'holds' in frame.f_locals:\n"
+                           "        frame.f_locals['holds'] = True\n    return at\n"
+                           "def add(a, b):\n    sys.settrace(at)\n    return a - b")
     hand_in("recoder", f"{add}\nimport ddlite.course.checks as c\nc.check.__code__ = (lambda *_, **__: None).__code__")
     hand_in("script", f"{add}\nfrom IPython.display import HTML, display\n"
                       "display(HTML('<script>alert(1)</script><img src=x onerror=alert(2)>'))")
@@ -96,7 +103,7 @@ def test_misbehaving_submissions(tiny, monkeypatch, walled):
     rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=1, gib=2)}
     assert rows["ada"]["points"] == {"T-sum-test": 2, "T-product-test": 3} and not rows["ada"]["note"]
     assert rows["shouts-aside"]["total"] == 5
-    for name in ("transformer", "recoder"):
+    for name in ("transformer", "recoder", "hider", "tracer", "late-tracer"):
         assert rows[name]["points"]["T-sum-test"] == 0 and "tampered" in rows[name]["note"], rows[name]
     for name in ("by-hand", "bully", "checker", "loop", "script"):
         assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3}, rows[name]

@@ -22,6 +22,7 @@ import ddlite.show  # noqa: F401 (what is loaded is watched over)
 
 SHELL = ("run_cell", "run_cell_async", "_run_cell", "run_code", "run_ast_nodes", "showtraceback",
          "showsyntaxerror", "transform_cell")  # how IPython runs a cell and says what went wrong
+TRACING = {"sys.settrace", "sys.setprofile"}  # with these, code can change what another function's names stand for
 ITS_OWN = {"_", "input", "getpass", "display", "get_ipython", "exit", "quit", "help"}  # builtins that IPython exchanges itself
 
 
@@ -42,7 +43,7 @@ def guard(shell, secret, given, tests, alone=None):
     """
     _load(given)
     put_back, given, tests = _snapshot(shell), frozenset(code.strip() for code in given), dict(tests)
-    defined, before, passed, changed, callbacks = {}, {}, {}, set(), shell.events.callbacks
+    defined, before, passed, changed, traced, callbacks = {}, {}, {}, set(), set(), shell.events.callbacks
     secret, dumps, sign, say, strip = secret.encode(), json.dumps, hmac.new, print, str.strip
 
     def first(info):
@@ -50,9 +51,11 @@ def guard(shell, secret, given, tests, alone=None):
         shell.user_ns.update(defined)
         before.clear()
         before.update(shell.user_ns)
+        traced.clear()
 
     def last(result):
-        now, code = put_back(), strip(result.info.raw_cell)
+        code, in_here = strip(result.info.raw_cell), set(traced)
+        now = {*put_back(), *(in_here if code in tests else ())}
         changed.update(now)
         if code in tests:
             passed[tests[code]] = bool(result.success) and not now
@@ -69,6 +72,7 @@ def guard(shell, secret, given, tests, alone=None):
                 callbacks[event].insert(0, mine)
 
     ours()
+    sys.addaudithook(lambda event, arguments: traced.add(event) if event in TRACING else None)
     if alone:
         _refuse_everything_else(*alone)
 
@@ -103,10 +107,15 @@ def _snapshot(shell):
         (shell, "input_transformers_post"), (shell, "ast_transformers"), (manager, "cleanup_transforms"),
         (manager, "line_transforms"), (manager, "token_transformers")) if hasattr(owner, name)]
     methods = {name: getattr(type(shell), name) for name in SHELL if hasattr(type(shell), name)}
-    tensor, everything = set(vars(torch.Tensor)), sys.modules
+    tensor, everything, builtin = set(vars(torch.Tensor)), sys.modules, set(vars(builtins))
+    tracers = [(sys.gettrace, sys.settrace, "sys.settrace"), (sys.getprofile, sys.setprofile, "sys.setprofile")]
 
     def put_back():
         found = []
+        for now, setter, name in tracers:
+            if now() is not None:
+                setter(None)
+                found.append(name)
         for name, module in packages.items():
             if everything.get(name) is not module:
                 everything[name] = module
@@ -119,6 +128,10 @@ def _snapshot(shell):
                     setattr(owner, name, value)
                     if id(owner) in strict or getattr(other, "__module__", "__main__") == "__main__":
                         found.append(f"{owner.__name__}.{name}")
+        for owner, names in kept:
+            for name in (set(vars(owner)) & builtin) - set(names) if id(owner) in strict else ():
+                delattr(owner, name)  # it hid a built-in
+                found.append(f"{owner.__name__}.{name}")
         for name in set(vars(torch.Tensor)) - tensor:
             delattr(torch.Tensor, name)
             found.append(f"Tensor.{name}")
