@@ -135,7 +135,7 @@ def store():
         write_bytes(path, nbformat.writes(tidy(notebook)).encode() + b"\n")
         if path in LESSONS:
             note(path, "quick", notebook, *cost)
-    for name in dd.shipped():
+    for name in re.findall(r"pictures/([\w-]+)\.png", README.read_text(encoding="utf-8")):
         write_bytes(HERE / "pictures" / f"{name}.png", show.images(dd.DistilledSet.shipped(name)).png)
     diagrams.draw()
     write_bytes(README, with_tables(README.read_text(encoding="utf-8")).encode())
