@@ -22,7 +22,9 @@ from ddlite.course.grade import as_csv, grade
 
 COURSE = ROOT / "notebooks" / "assignments"
 CHECK = """from ddlite.course import check
-check({name}(2, 3), slow_{name}(2, 3), {{"You subtract.": -1}})
+from ddlite.course.checks import alone
+with alone({name}):  # many checks of the course do so, and it sets a profile
+    check({name}(2, 3), slow_{name}(2, 3), {{"You subtract.": -1}})
 ### BEGIN HIDDEN TESTS
 from ddlite.course import teachers_seed
 check({name}(teachers_seed(), 4), {hidden})
@@ -89,6 +91,8 @@ def test_misbehaving_submissions(tiny, monkeypatch, walled):
                      "    c.check.__globals__[name] = lambda *_, **__: 1e12")
     hand_in("tracer", f"{add}\nimport sys\ndef at(frame, event, argument):\n    if 'holds' in frame.f_locals:\n"
                       "        frame.f_locals['holds'] = True\n    return at\nsys.settrace(at)")
+    hand_in("profiler", f"{add}\nimport sys\ndef at(frame, event, argument):\n    if 'holds' in frame.f_locals:\n"
+                        "        frame.f_locals['holds'] = True\nsys.setprofile(at)")
     hand_in("late-tracer", "import sys\ndef at(frame, event, argument):\n    if 'holds' in frame.f_locals:\n"
                            "        frame.f_locals['holds'] = True\n    return at\n"
                            "def add(a, b):\n    sys.settrace(at)\n    return a - b")
@@ -103,7 +107,7 @@ def test_misbehaving_submissions(tiny, monkeypatch, walled):
     rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=1, gib=2)}
     assert rows["ada"]["points"] == {"T-sum-test": 2, "T-product-test": 3} and not rows["ada"]["note"]
     assert rows["shouts-aside"]["total"] == 5
-    for name in ("transformer", "recoder", "hider", "tracer", "late-tracer"):
+    for name in ("transformer", "recoder", "hider", "tracer", "profiler", "late-tracer"):
         assert rows[name]["points"]["T-sum-test"] == 0 and "tampered" in rows[name]["note"], rows[name]
     for name in ("by-hand", "bully", "checker", "loop", "script"):
         assert rows[name]["points"] == {"T-sum-test": 0, "T-product-test": 3}, rows[name]

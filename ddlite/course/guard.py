@@ -22,7 +22,7 @@ import ddlite.show  # noqa: F401 (what is loaded is watched over)
 
 SHELL = ("run_cell", "run_cell_async", "_run_cell", "run_code", "run_ast_nodes", "showtraceback",
          "showsyntaxerror", "transform_cell")  # how IPython runs a cell and says what went wrong
-TRACING = "sys.settrace"  # with it, code can change what another function's names stand for; checks set profiles themselves
+TRACING = "sys.settrace"  # with it, or a profile, code can change what another function's names stand for
 ITS_OWN = {"_", "input", "getpass", "display", "get_ipython", "exit", "quit", "help"}  # builtins that IPython exchanges itself
 
 
@@ -72,6 +72,7 @@ def guard(shell, secret, given, tests, alone=None):
                 callbacks[event].insert(0, mine)
 
     ours()
+    # Profiles are looked at between the cells alone: checks set some themselves.
     sys.addaudithook(lambda event, arguments: traced.add(event) if event == TRACING else None)
     if alone:
         _refuse_everything_else(*alone)
@@ -108,13 +109,14 @@ def _snapshot(shell):
         (manager, "line_transforms"), (manager, "token_transformers")) if hasattr(owner, name)]
     methods = {name: getattr(type(shell), name) for name in SHELL if hasattr(type(shell), name)}
     tensor, everything, builtin = set(vars(torch.Tensor)), sys.modules, set(vars(builtins))
-    traces, trace = sys.gettrace, sys.settrace
+    tracers = (sys.gettrace, sys.settrace, TRACING), (sys.getprofile, sys.setprofile, "sys.setprofile")
 
     def put_back():
         found = []
-        if traces() is not None:
-            trace(None)
-            found.append(TRACING)
+        for now, setter, name in tracers:
+            if now() is not None:
+                setter(None)
+                found.append(name)
         for name, module in packages.items():
             if everything.get(name) is not module:
                 everything[name] = module

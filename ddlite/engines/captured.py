@@ -45,8 +45,8 @@ class Captured:
     def _agrees(self, expected, network, goal, tensors):
         """Whether the record gives what the function gives; None where the function does not agree with itself.
 
-        A GPU adds in no fixed order. Where that decides on which side of a ReLU a number lies, a step differs from itself: by
-        2 % once in eight, for 20 steps of a ConvNet on 100 images; more, where a training is at the edge of diverging.
+        A GPU adds in no fixed order. Where that decides on which side of a ReLU a number lies, a step now and then differs from
+        itself: by a few per cent, or by all of it where a training is at the edge of diverging.
         """
         results = [expected]
         for _ in range(TRIES):

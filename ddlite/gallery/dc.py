@@ -169,7 +169,7 @@ PROFILES = {
                       "walk": "set"},
         "laptop": {"data": "mnist", "network": NARROW, "outer_steps": 3600, "real": True, "distance": "rows",
                    "validate_every": 600, "validation_networks": 3},
-        "laptop-100": {"data": "mnist", "network": LeNet, "outer_steps": 1200, "images_per_class_and_batch": 10, "real": True,
+        "laptop-100": {"data": "mnist", "network": LeNet, "outer_steps": 1800, "images_per_class_and_batch": 10, "real": True,
                        "walk": "data", "validate_every": 300, "validation_networks": 2},
         "full": {"data": "mnist", "network": partial(ConvNet3, padding=3), "outer_steps": 1000, "distance": "rows",
                  "epochs": 1000, "augment": True, "validate_every": 250, "validation_networks": 1},
