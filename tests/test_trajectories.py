@@ -54,6 +54,26 @@ def test_an_experts_path_is_plain_gradient_descent_epoch_by_epoch(digits):
     assert not alike(start.path("training", 0)[3], path[3]) and not alike(start.path("validation", 1)[3], path[3])
 
 
+def test_experts_see_as_many_images_as_they_are_told_each_its_own(digits):
+    """Against a loop written out: the images are drawn first, then their order in each epoch."""
+    start, seen = experts(digits, images=150), []
+    for expert in (0, 1):
+        [network] = start.fresh.networks("training", 1, expert)
+        generator = torch.Generator().manual_seed(dd.starts.network_seed("training", 0, expert))
+        seen.append(torch.randperm(len(digits.train), generator=generator)[:150])
+        for _ in range(3):
+            for which in seen[-1][torch.randperm(150, generator=generator)].split(100):
+                loss = nn.functional.cross_entropy(network(digits.train.images[which]), digits.train.labels[which])
+                for weight, slope in zip(network.parameters(), torch.autograd.grad(loss, list(network.parameters()))):
+                    weight.data -= 0.05 * slope
+        assert all(torch.allclose(ours, theirs, atol=1e-6)
+                   for ours, theirs in zip(start.path("training", expert)[3], network.parameters()))
+    assert set(seen[0].tolist()) != set(seen[1].tolist())
+    for wrong in (0, len(digits.train) + 1, 1.5):
+        with pytest.raises(ValueError, match="images="):
+            experts(digits, images=wrong)
+
+
 def test_experts_in_a_folder_go_on_where_they_stopped(digits, tmp_path, monkeypatch):
     whole = experts(digits).path("training", 0)
     start = experts(digits, folder=tmp_path).fill()

@@ -68,15 +68,15 @@ def matching(settings, data, seed):
 def from_scratch(settings, data, held_out, epochs):
     """`baselines` of sets of pixels under protocol B."""
     start, storages = dd.RandomStart(settings["network"], data), [idc.Patches(k) for k in (2, 3) if not data.shape[-1] % k]
-    return dd.baselines.from_scratch(dd.Fit(data), start, settings["images_per_class_and_batch"], recipe(settings),
-                                     storages, held_out, epochs=epochs)
+    images_per_class = settings["images_per_class_and_batch"] * settings.get("batches", 1)
+    return dd.baselines.from_scratch(dd.Fit(data), start, images_per_class, recipe(settings), storages, held_out, epochs=epochs)
 
 
 def following(settings, data, seed):
     """`run` of matching trajectories, in the common loop. Experts are kept under the data root."""
     start = experts(settings, data, seed).fill()
-    dset = dd.DistilledSet.real(data, round(settings["images_per_class_and_batch"]), passes=settings["passes"], seed=seed,
-                                step_size=settings["step_size"], tied=True, recipe=dd.Recipe(settings["epochs"]))
+    dset = dd.DistilledSet.real(data, round(settings["images_per_class_and_batch"]), settings["batches"], settings["passes"],
+                                settings["step_size"], seed=seed, tied=True, recipe=dd.Recipe(settings["epochs"]))
     goal = mtt.Follow(data)
 
     def states(checkpoint):
@@ -123,7 +123,7 @@ def experts(settings, data, seed, folder=None):
     """The experts of `following` and `tiling`."""
     return mtt.Experts(settings["network"], data, settings["experts"], settings["expert_epochs"], settings["ahead"],
                        settings["last"], seed=seed, learning_rate=settings["expert_rate"], batch_size=settings["expert_batch"],
-                       folder=folder or dd.data.data_root() / "experts")
+                       images=settings["expert_images"], folder=folder or dd.data.data_root() / "experts")
 
 
 MATCHING = {"images_per_class_and_batch": 1, "real": False, "patches": 1, "distance": "cosine", "by_class": True, "warm_up": 0,
@@ -131,15 +131,15 @@ MATCHING = {"images_per_class_and_batch": 1, "real": False, "patches": 1, "dista
             "epochs": 300, "augment": False}
 
 
-FOLLOWING = {"images_per_class_and_batch": 1, "passes": 10, "step_size": 0.05, "experts": 10, "expert_epochs": 10, "ahead": 2,
-             "last": 4, "expert_rate": 0.05, "expert_batch": 32, "batch_size": 1, "learning_rate": 0.05, "validate_every": 50,
-             "validation_networks": 3, "epochs": 300, "augment": False}
+FOLLOWING = {"images_per_class_and_batch": 1, "batches": 1, "passes": 10, "step_size": 0.05, "experts": 10, "expert_epochs": 10,
+             "ahead": 2, "last": 4, "expert_rate": 0.05, "expert_batch": 32, "expert_images": None, "batch_size": 1,
+             "learning_rate": 0.05, "validate_every": 50, "validation_networks": 3, "epochs": 300, "augment": False}
 
 
 # TileNet, which has no norm, wants a smaller rate than the field's 0.01: with it, one network in five learned little.
 TILING = {**FOLLOWING, "times": 2, "crops": 12, "decay": 0.3, "step_size": 0.1, "learning_rate": 0.08, "experts": 4,
           "expert_epochs": 5, "last": 2, "expert_rate": 0.1, "validate_every": 95, "epochs": 600, "rate": 0.005}
-del TILING["passes"], TILING["images_per_class_and_batch"]
+del TILING["passes"], TILING["batches"], TILING["images_per_class_and_batch"]
 
 
 class Method(NamedTuple):

@@ -31,6 +31,8 @@ class Experts:
         momentum: of their gradient steps, within an epoch. It makes them hard to follow (the paper: 0).
         folder: where experts are kept, each epoch in a file of its own, so that what was interrupted goes on where it stopped,
             and only what is needed is read; by default they are kept in memory.
+        images: how many training images an expert sees, drawn anew for each (all). Fewer make an epoch, which is the shortest
+            way to follow, shorter.
 
     Raises ValueError as `RandomStart` does; for segments that go beyond the last epoch; and, when an expert is trained or read,
     if it diverged, if its weights did not move, or if a file is damaged or belongs to other experts.
@@ -40,7 +42,7 @@ class Experts:
 
     def __init__(self, make: Callable[..., nn.Module], data: Data, number: int = 10, epochs: int = 10, ahead: int = 2,
                  last: int = 4, init: str = "xavier-normal", seed: int = 0, learning_rate: float = 0.05, batch_size: int = 32,
-                 momentum: float = 0.0, folder: str | Path | None = None):
+                 momentum: float = 0.0, folder: str | Path | None = None, images: int | None = None):
         self.fresh, self.source, self.seed = starts.RandomStart(make, data, init, seed), data, seed
         self.number, self.epochs = arguments.whole("number", number, 1), arguments.whole("epochs", epochs, 1)
         self.ahead, self.last = arguments.whole("ahead", ahead, 1), arguments.whole("last", last, 0)
@@ -50,9 +52,10 @@ class Experts:
         self.learning_rate = arguments.number("learning_rate", learning_rate, above=0)
         self.batch_size = arguments.whole("batch_size", batch_size, 1)
         self.momentum = arguments.number("momentum", momentum, least=0, below=1)
+        self.images = len(data.train) if images is None else arguments.whole("images", images, 1, len(data.train))
         self._identity = {**self.fresh.describe(), "data": data.fingerprint, "mean": list(data.mean), "std": list(data.std),
                           "layers": repr(self.fresh.networks("training")[0]), "learning_rate": self.learning_rate,
-                          "batch_size": self.batch_size, "momentum": self.momentum}
+                          "batch_size": self.batch_size, "momentum": self.momentum, "images": self.images}
         mark = fingerprint(torch.tensor(list(repr(self._identity).encode())))
         self.folder = None if folder is None else Path(folder).expanduser() / f"experts-{mark}"
         self._kept = {}
@@ -85,10 +88,13 @@ class Experts:
 
     @gradients_on()
     def _epoch(self, network, weights, seed, epoch):
-        """Once through all training images, by plain gradient descent."""
+        """Once through all training images that the expert sees, by plain gradient descent."""
         split, generator, loss = self.source.train, torch.Generator().manual_seed(seed), unroll.loss_of(network)
+        seen = torch.arange(len(split))
+        if self.images < len(split):
+            seen = torch.randperm(len(split), generator=generator)[:self.images]
         for _ in range(epoch):  # each epoch has an order of its own, wherever one begins
-            order = torch.randperm(len(split), generator=generator).to(split.images.device)
+            order = seen[torch.randperm(self.images, generator=generator)].to(split.images.device)
         steps = ((split.images[which], split.labels[which], self.learning_rate) for which in order.split(self.batch_size))
         here = [weight.to(split.images.device).detach().requires_grad_() for weight in weights]
         trained = [weight.detach().cpu() for weight in unroll.train(loss, here, steps, self.momentum or None, False)]
@@ -153,4 +159,4 @@ class Experts:
     def describe(self):
         """The fresh start's description, and the experts'."""
         return {**self.fresh.describe(), "experts": {"data": self.source.name, **{name: getattr(self, name) for name in (
-            "number", "epochs", "ahead", "last", "learning_rate", "batch_size", "momentum")}}}
+            "number", "epochs", "ahead", "last", "learning_rate", "batch_size", "momentum", "images")}}}

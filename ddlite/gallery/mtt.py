@@ -59,6 +59,8 @@ def walk(dset, network: nn.Module) -> Iterator[list[torch.Tensor]]:
 
 
 # What `ddlite distill --method` and lesson 6 learn, by profile. All begin with real images.
+CONV = {"data": "mnist", "network": partial(ConvNet3, width=16), "step_size": 0.03, "learning_rate": 0.1, "validate_every": 200,
+        "experts": 60, "expert_images": 2000, "expert_epochs": 7, "ahead": 1, "last": 6, "expert_batch": 128}
 PROFILES = {
     "mtt": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 500},
@@ -68,8 +70,9 @@ PROFILES = {
                    "expert_epochs": 2, "ahead": 1, "last": 1, "expert_rate": 0.1, "expert_batch": 512},
         "laptop-100": {"data": "mnist", "network": MLP, "outer_steps": 600, "images_per_class_and_batch": 10, "passes": 20,
                        "step_size": 0.1, "expert_epochs": 4, "ahead": 1, "last": 3, "expert_rate": 0.1, "expert_batch": 1024},
-        "laptop-conv": {"data": "mnist", "network": partial(ConvNet3, width=16), "outer_steps": 300, "passes": 20, "experts": 5,
-                        "expert_epochs": 2, "ahead": 1, "last": 1, "expert_batch": 512},
+        # A ConvNet follows short ways only, and learns the paths of few experts by heart: many, each with images of its own.
+        "laptop-conv": {**CONV, "outer_steps": 800, "passes": 15},
+        "laptop-conv-100": {**CONV, "outer_steps": 400, "batches": 10, "passes": 2, "validation_networks": 2},
     },
 }
 
