@@ -76,7 +76,7 @@ def following(settings, data, seed):
     """`run` of matching trajectories, in the common loop. Experts are kept under the data root."""
     start = experts(settings, data, seed).fill()
     dset = dd.DistilledSet.real(data, round(settings["images_per_class_and_batch"]), settings["batches"], settings["passes"],
-                                settings["step_size"], seed=seed, tied=True, recipe=dd.Recipe(settings["epochs"]))
+                                settings["step_size"], seed=seed, tied=True, recipe=recipe(settings))
     goal = mtt.Follow(data)
 
     def states(checkpoint):

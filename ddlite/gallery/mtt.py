@@ -73,6 +73,10 @@ PROFILES = {
         # A ConvNet follows short ways only, and learns the paths of few experts by heart: many, each with images of its own.
         "laptop-conv": {**CONV, "outer_steps": 800, "passes": 15},
         "laptop-conv-100": {**CONV, "outer_steps": 400, "batches": 10, "passes": 2, "validation_networks": 2},
+        # The field's network, judged as the authors of these methods do; hours on a CPU, and so with fewer experts.
+        "full": {**CONV, "network": partial(ConvNet3, padding=3), "outer_steps": 300, "passes": 15, "experts": 16,
+                 "expert_images": 1000, "expert_epochs": 5, "last": 4, "expert_batch": 64, "epochs": 1000, "augment": True,
+                 "validate_every": 100, "validation_networks": 1},
     },
 }
 
