@@ -1,6 +1,7 @@
 """What the tests share: small made-up data, and where real data lie."""
 
 import os
+import random
 import signal
 from pathlib import Path
 
@@ -22,11 +23,19 @@ if hasattr(signal, "SIGHUP"):  # and what a test starts would inherit that
 
 def made_up(shape=(1, 28, 28), classes=10, n=120, name="made-up", names=None, **options):
     """Noise around a picture of each class: easy to tell apart."""
-    random = np.random.default_rng(0)
-    pictures = random.random((classes, *shape))
+    generator = np.random.default_rng(0)
+    pictures = generator.random((classes, *shape))
     labels = np.arange(n) % classes
-    images = (0.7 * pictures[labels] + 0.3 * random.random((n, *shape))).astype(np.float32)
+    images = (0.7 * pictures[labels] + 0.3 * generator.random((n, *shape))).astype(np.float32)
     return dd.from_arrays(images, labels, images[: n // 2], labels[: n // 2], name=name, classes=names, **options)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers():
+    """What a test draws without a seed of its own does not depend on which tests ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
@@ -43,9 +52,9 @@ def tiny():
 @pytest.fixture
 def npz(tmp_path):
     def write(shape=(28, 28), n=120, name="mine", **changes):
-        random = np.random.default_rng(0)
-        arrays = {"x_train": random.integers(0, 256, (n, *shape), dtype=np.uint8), "y_train": np.arange(n) % 10,
-                  "x_test": random.integers(0, 256, (50, *shape), dtype=np.uint8), "y_test": np.arange(50) % 10, **changes}
+        generator = np.random.default_rng(0)
+        arrays = {"x_train": generator.integers(0, 256, (n, *shape), dtype=np.uint8), "y_train": np.arange(n) % 10,
+                  "x_test": generator.integers(0, 256, (50, *shape), dtype=np.uint8), "y_test": np.arange(50) % 10, **changes}
         np.savez(tmp_path / f"{name}.npz", **arrays)
         return tmp_path / f"{name}.npz"
 
