@@ -31,8 +31,8 @@ class Experts:
         momentum: of their gradient steps, within an epoch. It makes them hard to follow (the paper: 0).
         folder: where experts are kept, each epoch in a file of its own, so that what was interrupted goes on where it stopped,
             and only what is needed is read; by default they are kept in memory.
-        images: how many training images an expert sees, drawn anew for each (all). Fewer make an epoch, which is the shortest
-            way to follow, shorter.
+        images: an expert sees at most so many training images, drawn anew for each (all). Fewer make an epoch, which is the
+            shortest way to follow, shorter.
 
     Raises ValueError as `RandomStart` does; for segments that go beyond the last epoch; and, when an expert is trained or read,
     if it diverged, if its weights did not move, or if a file is damaged or belongs to other experts.
@@ -52,7 +52,7 @@ class Experts:
         self.learning_rate = arguments.number("learning_rate", learning_rate, above=0)
         self.batch_size = arguments.whole("batch_size", batch_size, 1)
         self.momentum = arguments.number("momentum", momentum, least=0, below=1)
-        self.images = len(data.train) if images is None else arguments.whole("images", images, 1, len(data.train))
+        self.images = min(len(data.train), len(data.train) if images is None else arguments.whole("images", images, 1))
         self._identity = {**self.fresh.describe(), "data": data.fingerprint, "mean": list(data.mean), "std": list(data.std),
                           "layers": repr(self.fresh.networks("training")[0]), "learning_rate": self.learning_rate,
                           "batch_size": self.batch_size, "momentum": self.momentum, "images": self.images}

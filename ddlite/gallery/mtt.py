@@ -58,9 +58,11 @@ def walk(dset, network: nn.Module) -> Iterator[list[torch.Tensor]]:
         yield weights
 
 
-# What `ddlite distill --method` and lesson 6 learn, by profile. All begin with real images.
+# A ConvNet follows short ways only, and learns the paths of few experts by heart: many, each with images of its own.
 CONV = {"data": "mnist", "network": partial(ConvNet3, width=16), "step_size": 0.03, "learning_rate": 0.1, "validate_every": 200,
         "experts": 60, "expert_images": 2000, "expert_epochs": 7, "ahead": 1, "last": 6, "expert_batch": 128}
+
+# What `ddlite distill --method` and lesson 6 learn, by profile. All begin with real images.
 PROFILES = {
     "mtt": {
         "quick": {"data": "digits", "network": MLP, "outer_steps": 500},
@@ -70,10 +72,9 @@ PROFILES = {
                    "expert_epochs": 2, "ahead": 1, "last": 1, "expert_rate": 0.1, "expert_batch": 512},
         "laptop-100": {"data": "mnist", "network": MLP, "outer_steps": 600, "images_per_class_and_batch": 10, "passes": 20,
                        "step_size": 0.1, "expert_epochs": 4, "ahead": 1, "last": 3, "expert_rate": 0.1, "expert_batch": 1024},
-        # A ConvNet follows short ways only, and learns the paths of few experts by heart: many, each with images of its own.
         "laptop-conv": {**CONV, "outer_steps": 800, "passes": 15},
         "laptop-conv-100": {**CONV, "outer_steps": 400, "batches": 10, "passes": 2, "validation_networks": 2},
-        # The field's network, judged as the authors of these methods do; hours on a CPU, and so with fewer experts.
+        # The field's network, judged as in lesson 5's full setting. Its experts take half an hour of a CPU: they are fewer.
         "full": {**CONV, "network": partial(ConvNet3, padding=3), "outer_steps": 300, "passes": 15, "experts": 16,
                  "expert_images": 1000, "expert_epochs": 5, "last": 4, "expert_batch": 64, "epochs": 1000, "augment": True,
                  "validate_every": 100, "validation_networks": 1},
