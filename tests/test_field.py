@@ -171,7 +171,8 @@ def test_memory_is_that_of_one_outer_step(data):
 
     plain, adjoint, again = (field.memory(states(engine)) for engine in ("plain", "adjoint", "adjoint"))
     weights = sum(weight.numel() for weight in dd.MLP(data.shape).parameters()) * 4 / 2**20
-    assert adjoint == again and 29 * weights < adjoint < 50 * weights < plain
+    assert adjoint == pytest.approx(again, rel=1e-3)  # now and then another thread frees a few kilobytes later
+    assert 29 * weights < adjoint < 50 * weights < plain
 
 
 def test_the_memory_of_a_learned_row_comes_out_again(data):

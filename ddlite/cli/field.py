@@ -1,6 +1,5 @@
 """The field on one page: all sets that ship for the digits or MNIST, judged by the same networks and the same recipe."""
 
-import gc
 import re
 import time
 from collections.abc import Callable
@@ -130,7 +129,6 @@ def memory(states: Any, step: int = 3) -> float:
     """
     for _ in range(step - 1):
         next(states)
-    gc.collect()  # what is freed during the step, but was not taken by it, would be subtracted
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         next(states)
     now = most = 0
