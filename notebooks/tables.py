@@ -248,6 +248,33 @@ def time_to_accuracy():
     return "\n".join([*lines, "", made_by(measured)])
 
 
+def options():
+    """What each option does to ten MNIST images in a short trial (options.json), and with which command."""
+    measured = read_json(Path(__file__).with_name("options.json"))
+    found, seeds = {}, sorted({row["seed"] for row in measured["rows"]})
+    for row in measured["rows"]:
+        found.setdefault(row["changed"], []).append(row)
+    lines = ["| changed | validation accuracy, %, " + ", ".join(f"seed {seed}" for seed in seeds)
+             + " | mean | CPU seconds |", "|" + "---|" * 4]
+    for changed, rows in found.items():
+        scores = [row["validation"] for row in rows]
+        lines.append(f"| {changed} | {', '.join(f'{score:.1f}' for score in scores)} | **{mean(scores):.1f}** "
+                     f"| {mean(row['cpu_seconds'] for row in rows):.0f} |")
+    return "\n".join([*lines, "", made_by(measured)])
+
+
+def costs():
+    """What an outer step of AlexCifarNet costs a CPU (costs.json), and with which command."""
+    measured = read_json(Path(__file__).with_name("costs.json"))
+    columns = sorted({(row["threads"], row["learn_labels"]) for row in measured["rows"]})
+    taken = {(row["batch_size"], row["threads"], row["learn_labels"]): row["seconds"] for row in measured["rows"]}
+    heads = [f"{threads} thread{'s' * (threads > 1)}{', labels learned' * learned}" for threads, learned in columns]
+    lines = [f"| real images | {' | '.join(f'{head}, s' for head in heads)} |", "|" + "---|" * (1 + len(heads))]
+    for batch in sorted({row["batch_size"] for row in measured["rows"]}):
+        lines.append(f"| {batch:,} | {' | '.join(f'{taken[batch, *column]:.1f}' for column in columns)} |")
+    return "\n".join([*lines, "", made_by(measured)])
+
+
 def gpu():
     """What a CUDA graph saves on one GPU, and how exact a meta-gradient is there (gpu.json)."""
     measured = read_json(Path(__file__).with_name("gpu.json"))
