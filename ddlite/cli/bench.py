@@ -282,7 +282,7 @@ def growth(found):
 
 
 def time_to_accuracy(seed, goal, device="cpu"):
-    """Seconds until ten MNIST images for a fixed start, with labels and momentum learned and twenty gradient steps, are so good.
+    """Seconds until ten MNIST images for a fixed start, with labels and momentum learned and twenty steps, are so good.
 
     That is the validation accuracy. The learning rate falls to 0 over the outer steps planned for the goal; the looks
     at the validation images on the way are counted.
