@@ -273,7 +273,9 @@ def costs():
     lines = [f"| real images | {' | '.join(f'{head}, s' for head in heads)} |", "|" + "---|" * (1 + len(heads))]
     for batch in sorted({row["batch_size"] for row in measured["rows"]}):
         lines.append(f"| {batch:,} | {' | '.join(f'{taken[batch, *column]:.1f}' for column in columns)} |")
-    return "\n".join([*lines, "", made_by(measured)])
+    machine = measured["machine"]
+    return "\n".join([*lines, "", f"`{measured['command']}` at {measured['commit']}, on {machine['device']}, torch "
+                      f"{machine['torch']}."])
 
 
 def gpu():

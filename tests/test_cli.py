@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT
 
 import ddlite as dd
-from ddlite.cli import bench, common, learn, parser
+from ddlite.cli import common, learn, parser, wait
 from ddlite.cli.main import main
 from ddlite.engines.choose import ENGINES
 from ddlite.machinery.files import load_tensors
@@ -81,7 +81,7 @@ def test_bad_input_is_refused_in_words(words, message, tmp_path, monkeypatch, ca
 
 def test_the_parser_knows_what_the_core_knows():
     assert tuple(dd.profiles.PROFILES) == parser.EXPERIMENTS and parser.ENGINES == ENGINES
-    assert parser.GOALS == bench.GOALS
+    assert parser.GOALS == wait.GOALS
     kinds = {field.name: field.type for field in fields(dd.profiles.Settings) if field.name not in ("start", "network")}
     assert {name: kind for name, (_, kind, *_) in parser.SETTINGS.items()} == kinds
     for profiles in dd.profiles.PROFILES.values():

@@ -14,7 +14,7 @@ import torch
 from conftest import ROOT, made_up
 
 import ddlite as dd
-from ddlite.cli import bench
+from ddlite.cli import bench, wait
 from ddlite.cli.main import main
 from ddlite.goals import chunk, in_chunks
 from ddlite.machinery.files import load_tensors
@@ -294,8 +294,8 @@ def test_the_benchmark_prints_ratios(capsys, tmp_path):
 
 
 def test_the_benchmark_takes_the_time_to_an_accuracy(real_root, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(bench, "GOALS", (15.0, 99.9))
-    monkeypatch.setattr(bench, "OUTER_STEPS", 20)
+    monkeypatch.setattr(wait, "GOALS", (15.0, 99.9))
+    monkeypatch.setattr(wait, "OUTER_STEPS", 20)
     main(["bench", "--time-to-accuracy", "1", "--json", str(tmp_path / "bench.json"), "--goals", "15", "99.9", "--configs"])
     reached, missed = json.loads((tmp_path / "bench.json").read_text())["rows"]
     assert reached["seconds"] > 0 and reached["best"] >= 15 and missed["seconds"] is None and missed["best"] < 99.9

@@ -267,6 +267,7 @@ LAYERS = [layer.split() for layer in (
     cli.signals
     cli.queue
     cli.bench
+    cli.wait
     cli.apart
     cli.memories
     cli.methods

@@ -26,9 +26,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ddlite import profiles, unroll
-from ddlite.data import from_arrays, load
-from ddlite.distill import distill
+from ddlite import unroll
+from ddlite.data import from_arrays
 from ddlite.distilled import DistilledSet
 from ddlite.engines import adjoint
 from ddlite.engines.choose import engine_for
@@ -39,9 +38,6 @@ from ddlite.networks import AlexCifarNet, LeNet
 from ddlite.starts import RandomStart
 
 STEPS = (3, 30, 100, 300)
-# Ten MNIST images are to reach these validation accuracies, in percent, within so many outer steps, with seeds that no plan
-# was chosen with.
-GOALS, OUTER_STEPS, FIRST_SEED = (90.0, 93.8), 2000, 10
 
 
 class PlainLeNet(LeNet):
@@ -281,24 +277,3 @@ def growth(found):
         return None
     weights = sum(weight.numel() * weight.element_size() for weight in LeNet().parameters())
     return (peak["T=300"] - peak["T=100"]) * 2**20 / 200 / weights
-
-
-def time_to_accuracy(seed, goals, device="cpu"):
-    """Seconds until ten MNIST images for a fixed start, with labels and momentum learned and twenty steps, reach each goal.
-
-    A goal is a validation accuracy in percent. The learning rate falls to 0 over `OUTER_STEPS`; the looks at the validation
-    images on the way are counted.
-
-    Returns {goal: seconds, or None if it is never reached}, and the best validation accuracy until the last goal is reached.
-    """
-    settings = profiles.fixed("laptop", passes=20, step_size=0.1, learn_labels=True, momentum=0.5, outer_steps=OUTER_STEPS,
-                              validate_every=OUTER_STEPS // 20)
-    data, taken = load(settings.data, device=device), dict.fromkeys(goals)
-    start, began = settings.starts(data, seed), time.perf_counter()
-    for state in distill(settings.noise(data, seed), start, Fit(data), seed=seed, **settings.outer()):
-        for goal in goals:
-            if taken[goal] is None and state.best_score >= goal:
-                taken[goal] = time.perf_counter() - began
-        if None not in taken.values():
-            break
-    return taken, state.best_score

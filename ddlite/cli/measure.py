@@ -2,7 +2,7 @@
 
 import torch
 
-from ddlite.cli import bench
+from ddlite.cli import bench, wait
 from ddlite.cli.common import command, commit
 from ddlite.machinery.files import machine, write_json
 
@@ -10,8 +10,8 @@ from ddlite.machinery.files import machine, write_json
 def measure_speed(options):
     """Print the benchmark's rows as they come, and write them as JSON where asked."""
     configs = list(bench.CONFIGS) if options.configs is None else options.configs
-    goals = options.goals or list(bench.GOALS)
-    for kind, asked, known in (("configuration", configs, bench.CONFIGS), ("goal", goals, bench.GOALS)):
+    goals = options.goals or list(wait.GOALS)
+    for kind, asked, known in (("configuration", configs, bench.CONFIGS), ("goal", goals, wait.GOALS)):
         if unknown := [one for one in asked if one not in known]:
             raise ValueError(f"There is no {kind} {unknown[0]}. Known: {', '.join(map(str, known))}.")
     rows = []
@@ -38,10 +38,10 @@ def measure_speed(options):
         keep(row)
     if growth := bench.growth(rows):
         print(f"memory grows by {growth:.2f} x the size of the weights with each gradient step (T=100 to T=300)")
-    for seed in range(bench.FIRST_SEED, bench.FIRST_SEED + options.time_to_accuracy):
-        taken, best = bench.time_to_accuracy(seed, goals, options.device)
+    for seed in range(wait.FIRST_SEED, wait.FIRST_SEED + options.time_to_accuracy):
+        taken, best = wait.time_to_accuracy(seed, goals, options.device)
         for goal, seconds in taken.items():
-            keep({"config": "time to accuracy", "goal": goal, "outer_steps": bench.OUTER_STEPS, "seed": seed,
+            keep({"config": "time to accuracy", "goal": goal, "outer_steps": wait.OUTER_STEPS, "seed": seed,
                   "seconds": seconds, "best": best, "threads": torch.get_num_threads()})
             after = f"after {seconds:.0f} s" if seconds else f"not reached (best {best:.1f} %)"
             print(f"ten MNIST images, seed {seed}: {goal} % of validation images {after}", flush=True)

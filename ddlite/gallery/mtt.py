@@ -74,7 +74,7 @@ PROFILES = {
                        "step_size": 0.1, "expert_epochs": 4, "ahead": 1, "last": 3, "expert_rate": 0.1, "expert_batch": 1024},
         "laptop-conv": {**CONV, "outer_steps": 800, "passes": 15},
         "laptop-conv-100": {**CONV, "outer_steps": 400, "batches": 10, "passes": 2, "validation_networks": 2},
-        # The field's network, judged as in lesson 5's full setting. Its experts take a minute or two of a CPU each: fewer.
+        # The field's network, judged as in lesson 5's full setting. Experts take a minute or two each, so these are fewer.
         "full": {**CONV, "network": partial(ConvNet3, padding=3), "outer_steps": 800, "passes": 15, "experts": 24,
                  "expert_images": 1000, "expert_epochs": 5, "last": 4, "expert_batch": 64, "epochs": 1000, "augment": True,
                  "validate_every": 200, "validation_networks": 1},
