@@ -5,7 +5,7 @@ import html
 
 import ipywidgets as widgets
 
-from ddlite.stills import WHOLE, Still, waiting
+from ddlite.stills import BROAD, WHOLE, Still, waiting
 
 
 class Slides(Still):
@@ -27,7 +27,7 @@ class Slides(Still):
             raise ValueError(f"begin={begin!r} is not among the values, {', '.join(map(str, values))}: give one of them.")
         self._draw, self._known, self._first, self._shown = draw, {}, values[0] if begin is None else begin, ""
         self._slider = widgets.SelectionSlider(options=list(values), value=self._first, description=name, style=WHOLE,
-                                                continuous_update=False)
+                                                layout=BROAD, continuous_update=False)
         self._view = widgets.HTML()
         self._slider.observe(self._update, names="value")
         super().__init__([self._slider, self._view])

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 
+import nbformat
 import pytest
 from conftest import ROOT
 
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.xdist_group("browser")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+LONG_NAME = """from ddlite import show, slides
+slides.Slides("steps that the network has taken so far", [0, 5, 10], lambda n: show.lines({"a": [(0, n)]}, "x", "y", f"{n}"))"""
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,9 @@ def lab(tmp_path_factory):
     shutil.copytree(ROOT / "notebooks", home / "notebooks")
     for path in (home / "notebooks").glob("0[2-9]*.ipynb"):  # their panels are notebook 01's: learn shortly
         path.write_text(path.read_text().replace("outer_steps = None ", "outer_steps = 20 "))
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    small = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LONG_NAME)], metadata=kernel)
+    nbformat.write(small, home / "notebooks" / "long_name.ipynb")
     settings = home / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
@@ -212,6 +218,18 @@ def test_choosing_in_jupyterlab(lab, page, name, cell, status, choice):
     until(lambda: page.locator(status).count() and result.inner_text() != before)
     assert not faults(page)
     page.screenshot(path=ROOT / "build" / f"jupyterlab-{name[:2]}.png")
+
+
+def test_a_slider_with_a_long_name_can_be_dragged_in_jupyterlab(lab, page):
+    """The name leaves room for the slider; dragged to its end, the last picture is shown."""
+    run_all(page, lab + "long_name.ipynb")
+    finished(page)
+    track = page.locator(".widget-slider .noUi-target").first
+    track.wait_for(timeout=60_000)
+    box = track.bounding_box()
+    assert box["width"] > 200
+    page.mouse.click(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
+    until(lambda: page.locator(".widget-readout").first.inner_text() == "10")
 
 
 def test_a_table_is_sorted_by_keyboard_in_jupyterlab(lab, page):
