@@ -72,7 +72,7 @@ def results(notebook):
 
 def watch_memory(finished, seen):
     """Note (time, bytes) of every process below this one (the kernel is the largest), until told that all is finished."""
-    while not finished.wait(0.1):
+    while not finished.wait(0.25):
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 seen.append((time.time(), child.memory_info().rss))

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import ddlite as dd
+from ddlite.machinery.threads import cores
 
 ROOT = Path(__file__).resolve().parent.parent
 collect_ignore = ["answers"]  # cells of notebooks that give the other names: no modules
@@ -73,7 +74,8 @@ def real_root():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print what tests recorded (`record_property`): what a notebook took, for example."""
+    """Print on what machine, and what tests recorded (`record_property`): what a notebook took, for example."""
+    terminalreporter.write_line(f"{cores()} cores of {os.cpu_count()}, PyTorch {torch.__version__}")
     for report in terminalreporter.stats.get("passed", []):
         for name, value in report.user_properties:
             terminalreporter.write_line(f"{name}: {value}")

@@ -104,7 +104,7 @@ def test_misbehaving_submissions(tiny, monkeypatch, walled):
     (folder / "handed-in" / "zero.ipynb").write_text("{ this is no notebook", encoding="utf-8")
     (folder / "handed-in" / "nowhere.ipynb").unlink(missing_ok=True)
     (folder / "handed-in" / "nowhere.ipynb").symlink_to(folder / "not-there.ipynb")
-    rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=1, gib=2)}
+    rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=11, minutes=3, gib=2)}
     assert rows["ada"]["points"] == {"T-sum-test": 2, "T-product-test": 3} and not rows["ada"]["note"]
     assert rows["shouts-aside"]["total"] == 5
     for name in ("transformer", "recoder", "hider", "tracer", "profiler", "late-tracer"):
@@ -182,7 +182,7 @@ def test_what_the_wall_holds(tiny, monkeypatch):
         hand_in("patcher", f"{wrong}\nimport torch\ntorch.Tensor.max = lambda *_: torch.tensor(0.0)\n"
                            "torch.Tensor.__le__ = lambda *_: torch.tensor(True)\n")
         hand_in("peeper", "import sys\ndef add(a, b):\n    names = sys._getframe(1).f_locals\n    return a - b")
-        rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=3, minutes=1, gib=2)}
+        rows = {row["student"]: row for row in grade(folder / "handed-in", folder / "source", seed=3, minutes=3, gib=2)}
     page = (folder / "handed-in" / "feedback" / "burglar.html").read_text(encoding="utf-8")
     assert "succeeded: [] []" in page, re.findall("succeeded.*", page)
     assert mate.read_bytes() == kept and rows["ada"]["total"] == rows["burglar"]["total"] == rows["survivor"]["total"] == 5

@@ -25,6 +25,7 @@ from ddlite.course import submission, wall
 from ddlite.course.feedback import page
 from ddlite.course.submission import id_of
 from ddlite.machinery.files import write_bytes, write_json
+from ddlite.machinery.threads import cores
 
 SOURCE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments" / "source"
 FORMULA = re.compile(r"(^|[;,|\t\r\n]\s*)(?=[=+\-@\t\r＝＋－＠])")  # where one begins
@@ -54,7 +55,7 @@ def grade(folder, source=SOURCE, seed=0, minutes=5.0, gib=3.0, jobs=None):
         seed: any whole number; hidden tests draw their examples from it; choose one that students do not know.
         minutes: for a whole submission, half a minute at least; a single cell has a third of it, and is then interrupted.
         gib: memory that a submission may hold, with all its processes; 1 at least, as PyTorch alone takes half of that.
-        jobs: submissions at a time; by default one for each core.
+        jobs: submissions at a time; by default one for each core that this process may use, which a container may limit.
 
     A row is a dict: `student`; `points`, or None for what is to be marked by hand, of each graded cell; `total` and `of`, the
     points that were and could be had without the cells to be marked; `seconds`; `note`, what went wrong, if anything.
@@ -79,7 +80,7 @@ def grade(folder, source=SOURCE, seed=0, minutes=5.0, gib=3.0, jobs=None):
                          f"{', '.join(one.name for one in known) or 'none'} (another folder: --source).")
     assignment = next(one for one in known if one.name == counts.most_common(1)[0][0])
     rows = []
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(jobs or cores()) as pool:
         waiting = {}
         for path, (cells, note) in read.items():
             if not note and belong[path] is None:
