@@ -197,7 +197,7 @@ def commands():
 
 def cost(measured):
     """What a whole notebook takes, from the first cell to the last: as measured when its outputs were stored."""
-    lines = ["| lesson, profile | data | result on test images, % | over | time | memory, CPU cores |", "|" + "---|" * 6]
+    lines = ["| lesson, profile | data | result on test images, % | over | time | threads | memory |", "|" + "---|" * 7]
     words = {"01": "learned images", "02": "learned images", "03": "after adaptation", "04": "victims still read correctly"}
     for notebook, profiles in sorted(measured.items()):
         for profile, about in (profiles if notebook[:2] in words else {}).items():
@@ -205,7 +205,7 @@ def cost(measured):
             data = "MNIST" if profile != "quick" else "slanted digits" if notebook[:2] == "03" else "digits"
             lines.append(f"| {notebook[1]}, {profile} | {data} "
                          f"| {words[notebook[:2]]}: {number:.1f} | {about['over']} | {about['seconds']} s "
-                         f"| {about['MiB']} MiB, {about['cores']} |")
+                         f"| {about['threads']} | {about['MiB']} MiB |")
     return "\n".join(lines)
 
 
