@@ -1,4 +1,4 @@
-"""How a hundred CIFAR-10 images improve on one CPU core, in a run of an hour or two.
+"""How a hundred CIFAR-10 images improve on one CPU core, in a run of half an hour to an hour.
 
     python notebooks/curve.py cifar10.npz       writes notebooks/curve.json after each look at the validation images
 
@@ -17,7 +17,7 @@ from ddlite.machinery.files import machine, write_json
 
 OUT = Path(__file__).with_name("curve.json")
 SEED = 1
-SETTINGS = {"learn_labels": True, "batch_size": 128, "outer_steps": 300, "validate_every": 25}
+SETTINGS = {"learn_labels": True, "batch_size": 128, "outer_steps": 200, "validate_every": 20}
 
 
 def main(path):
