@@ -1,5 +1,6 @@
 """The distilled set as one artefact: it applies itself, survives a file, and refuses what it was not made for."""
 
+import functools
 import json
 import math
 import os
@@ -246,11 +247,12 @@ def test_shipped_sets_of_digits_reach_what_their_manifests_say(digits):
 
 @pytest.mark.filterwarnings("ignore:This set was made to harm")
 def test_shipped_sets_reach_what_their_manifests_say(real_root, tmp_path):
+    load = functools.lru_cache(2)(functools.partial(dd.load, root=real_root))  # most sets are of the same data
     for name in dd.shipped():
         about, dset = dd.manifest(name), dd.DistilledSet.shipped(name)
         if dset.data not in ("mnist", "usps", "usps-mixed"):
             continue
-        data = dd.load(dset.data, root=real_root, channels=dset.images.shape[2])
+        data = load(dset.data, channels=dset.images.shape[2])
         assert about["data_fingerprint"] == data.fingerprint
         if dset.start["kind"] == "fixed":
             assert dd.accuracy(dset.train(dd.LeNet()), data.test) == pytest.approx(about["test"], abs=0.05)
@@ -258,7 +260,7 @@ def test_shipped_sets_reach_what_their_manifests_say(real_root, tmp_path):
             start, number = dd.RandomStart(dd.LeNet, data, dset.start["init"], dset.start["seed"]), 3
             if dset.start["kind"] == "pool":  # sets of the same source and schedule share that network
                 known = dset.start["source"] if dset.start["source"] != "svhn-npz" else "svhn.npz"
-                source, number = dd.load(known, root=real_root, size=28, channels=dset.images.shape[2]), 1
+                source, number = load(known, size=28, channels=dset.images.shape[2]), 1
                 start = dd.PoolStart(dd.LeNet, source, seed=dset.start["seed"], folder=tmp_path, **dset.start["schedule"])
             goal = dd.goals.named(dset.goal, data)
             report = dd.evaluate(dset, start.networks("held-out", number), goal, data.test, [dset.passes])
