@@ -2,7 +2,7 @@
 
     python notebooks/curve.py cifar10.npz       writes notebooks/curve.json after each look at the validation images
 
-Its seed is that of no set that ships.
+Its seed is that of no set of CIFAR-10 for a fixed start that ships.
 """
 
 import sys
