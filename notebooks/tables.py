@@ -26,7 +26,7 @@ NAMES = {"mnist": "MNIST", "usps": "USPS", "usps-mixed": "USPS-mixed", "digits":
 HEADLINES = {"mnist-fixed-10": "images for one known network", "mnist-random-100": "for networks never met before",
              "mnist-random-100-options": "the same, labels and momentum learned",
              "cifar10-fixed-100-options": "colour photographs for one known network, labels learned",
-             "cifar10-random-100-options": "for networks never met before, labels learned",
+             "cifar10-random-100-options": "colour photographs for networks never met before, labels learned",
              "usps-mixed-to-mnist-100": "a new domain",
              "mnist-to-usps-mixed-100-options": "a new domain, labels and momentum learned",
              "mnist-attack-100": "harm in a single step", "cifar10-attack-300": "the same on colour photographs"}

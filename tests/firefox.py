@@ -59,4 +59,4 @@ def firefox(folder):
         connection.close()
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(240)

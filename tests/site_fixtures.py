@@ -72,7 +72,7 @@ def new_page(chromium):
     def make(**options):
         contexts.append(chromium.new_context(**{"viewport": {"width": 1000, "height": 900}, **options}))
         page = contexts[-1].new_page()
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(240_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda request: re.match(r"(http://127\.0\.0\.1|file:|data:|blob:)", request.url)
                 or faults.append(request.url))

@@ -64,7 +64,7 @@ def lab(tmp_path_factory):
         yield f"http://127.0.0.1:{port}/lab/tree/"
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(240)
         log.close()
 
 
@@ -190,7 +190,7 @@ def test_notebook_01_in_jupyterlab(lab, page):
 
     scroll_to(page, cells, "live.Playground")
     result = page.locator("p[role=status]", has_text="as learned").first
-    result.wait_for(timeout=60_000)
+    result.wait_for(timeout=240_000)
     before = result.inner_text()
     page.locator(".widget-slider .noUi-handle").first.focus()
     for _ in range(3):
@@ -212,7 +212,7 @@ def test_choosing_in_jupyterlab(lab, page, name, cell, status, choice):
     where = max(k for k, one in enumerate(cells) if one["source"] == cell)
     page.evaluate("k => window.jupyterapp.shell.currentWidget.content.scrollToItem(k, 'center')", where)
     result = page.locator(status).last
-    result.wait_for(timeout=60_000)
+    result.wait_for(timeout=240_000)
     before = result.inner_text()
     page.locator(".widget-dropdown select").first.select_option(choice)
     until(lambda: page.locator(status).count() and result.inner_text() != before)
@@ -225,7 +225,7 @@ def test_a_slider_with_a_long_name_can_be_dragged_in_jupyterlab(lab, page):
     run_all(page, lab + "long_name.ipynb")
     finished(page)
     track = page.locator(".widget-slider .noUi-target").first
-    track.wait_for(timeout=60_000)
+    track.wait_for(timeout=240_000)
     box = track.bounding_box()
     assert box["width"] > 200
     page.mouse.click(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
@@ -238,7 +238,7 @@ def test_a_table_is_sorted_by_keyboard_in_jupyterlab(lab, page):
     cells = finished(page)
     scroll_to(page, cells, "print(show.predicted(my_prediction")
     table = page.locator(".widget-html table").first
-    table.wait_for(timeout=60_000)
+    table.wait_for(timeout=240_000)
     rows = table.locator("tbody th")
     given = rows.all_inner_texts()
     page.locator(".widget-toggle-buttons button", has_text="worst").first.focus()

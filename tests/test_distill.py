@@ -274,7 +274,7 @@ def test_told_to_end_it_keeps_its_place(tmp_path, capsys):
         while time.monotonic() < end and not (checkpoint.exists() and load_tensors(checkpoint)[1]["outer_step"] > reached):
             time.sleep(0.2)
         running.send_signal(sign)
-        _, words = running.communicate(timeout=100)
+        _, words = running.communicate(timeout=300)
         assert running.returncode == 128 + sign and words.strip().endswith("the same command goes on from here."), words
         assert load_tensors(checkpoint)[1]["outer_step"] > reached
         reached = load_tensors(checkpoint)[1]["outer_step"]

@@ -169,7 +169,7 @@ CUT = [(path, profile) for profile in ("laptop", "full") for path in LESSONS
 def test_other_profiles_cut_short(path, profile, tmp_path, monkeypatch):
     """The same cells at 28 pixels and three outer steps: laptop on real data where there are some, else made-up.
 
-    Notebook 01 opens MNIST as its reader does; lessons 2 to 4, whose baselines go through all images, open four hundred images
+    Notebook 01 opens MNIST as its reader does; lessons 2 to 4, whose baselines go through all images, open a thousand images
     of it. In the later ones, full is laptop, and they are given as few images as a reader's own data set may have.
     """
     root = Path(os.environ.get("DDLITE_DATA", "does-not-exist"))
@@ -181,8 +181,8 @@ def test_other_profiles_cut_short(path, profile, tmp_path, monkeypatch):
 
         few = str(tmp_path / "mnist-few.npz")
         train, test = MNIST(root, train=True), MNIST(root, train=False)
-        np.savez(few, x_train=train.data[:400].numpy(), y_train=train.targets[:400].numpy(),
-                 x_test=test.data[:100].numpy(), y_test=test.targets[:100].numpy())
+        np.savez(few, x_train=train.data[:1000].numpy(), y_train=train.targets[:1000].numpy(),
+                 x_test=test.data[:300].numpy(), y_test=test.targets[:300].numpy())
         changes = {"data_set": few}
     else:
         images, labels = np.random.default_rng(0).integers(0, 256, (300, 28, 28), dtype=np.uint8), np.arange(300) % 10

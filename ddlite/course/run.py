@@ -34,7 +34,8 @@ def run(folder):
     secret, result = secrets.token_hex(16), {"passed": {}, "changed": [], "ours": [], "note": ""}
     with tempfile.TemporaryDirectory(prefix="ddlite-", dir=folder) as sockets:
         client = NotebookClient(notebook, km=_manager(job, folder, sockets), timeout=job["seconds"], allow_errors=True,
-                                interrupt_on_timeout=True, store_widget_state=False, allow_stdin=False)
+                                interrupt_on_timeout=True, store_widget_state=False, allow_stdin=False,
+                                startup_timeout=3 * job["seconds"])  # a slow machine is no fault of the submission
         last, tests = len(notebook.cells) - 1, {}
         for cell in notebook.cells:
             if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("grade"):

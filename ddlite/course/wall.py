@@ -25,7 +25,7 @@ def stands():
     """Whether such a wall can be built here: bubblewrap is installed, and the system lets it work."""
     try:
         command = [*around(environment=clean_environment(SCRATCH, 0)), PYTHON, "-c", "import zmq, ddlite"]
-        tried = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        tried = subprocess.run(command, capture_output=True, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return tried.returncode == 0
